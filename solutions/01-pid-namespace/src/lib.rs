@@ -1,1 +1,173 @@
-//! To be written.
+//! Starts a command that believes it is the first process in the world.
+//!
+//! A *PID namespace* is a numbering of processes. The first process cloned into a new one is its
+//! PID 1 and sees only its own descendants; we, outside, see all of them under other numbers
+//! (pid_namespaces(7)). Being number 1 is an office, with duties that this file teaches:
+//!
+//! - the kernel ends the whole namespace when PID 1 ends, so a container lives as long as it does;
+//! - orphans become children of PID 1, which has to collect them ([`init`]);
+//! - a signal without a handler does nothing to PID 1: it must be asked politely ([`signals`]).
+//!
+//! Every later chapter builds on [`start`], the only clone in the house.
+
+mod channel;
+mod clone3;
+mod exec;
+mod finish;
+pub mod signals;
+
+pub use exec::{Failure, cstrings, environment, exec};
+pub use finish::finish;
+pub use signals::Signals;
+
+use anyhow::{Context, Result};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
+use std::convert::Infallible;
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
+use sys::Fork;
+
+/// The naive first try: ask for a new PID namespace, then become the command.
+///
+/// It does not work, and that is the lesson: a process never changes its own PID. `unshare(2)`
+/// only decides where the *children* to come will be born, so the command runs on under its old
+/// number, and the first child it makes is PID 1 of a world it does not live in.
+pub fn unshare_and_exec(argv: &[CString]) -> Result<Infallible> {
+    unshare(CloneFlags::CLONE_NEWPID).context("cannot unshare the PID namespace")?;
+    exec(argv, &environment())
+}
+
+/// A process that [`start`] made. Dropping it kills the process, if it still lives, and buries it.
+pub struct Child {
+    /// The process ID that we see; inside its namespace the child is PID 1.
+    pub pid: Pid,
+    /// Means this very process even if the number is used again (pidfd_open(2)).
+    pub pidfd: OwnedFd,
+}
+
+/// Starts a process in new `namespaces` and returns when it has become the command.
+///
+/// The child waits until `parent_setup` has run with its PID, then runs `child`, which prepares
+/// the container and ends in [`exec`]. If any of the three fails, nothing is left running and the
+/// error, also one from inside the child, is returned here: a [`Failure`] says with which status
+/// to exit. The caller must be single-threaded; its own namespaces, folder and signal mask stay.
+// ANCHOR: start
+pub fn start(
+    namespaces: CloneFlags,
+    parent_setup: impl FnOnce(Pid) -> Result<()>,
+    child: impl FnOnce() -> Result<Infallible>,
+) -> Result<Child> {
+    let (ours, theirs) = channel::pair()?;
+    // ANCHOR: todo_pid_start: clone into the namespaces; the child begins, the parent lets it go on
+    match clone3::into_namespaces(namespaces)? {
+        Fork::Child => {
+            drop(ours); // so that our death is seen as the end of the channel
+            theirs.run(|| begin(&theirs, child))
+        }
+        Fork::Parent { pid, pidfd } => {
+            drop(theirs);
+            let started = Child { pid: Pid::from_raw(pid), pidfd };
+            parent_setup(started.pid)?; // an error drops `started`, and that kills it
+            ours.let_go_on()?;
+            ours.outcome()?; // returns at the exec, which closes the other end
+            Ok(started)
+        }
+    }
+    // ANCHOR_END: todo_pid_start
+}
+// ANCHOR_END: start
+
+/// The first steps of every child, in the order in which nothing can slip through.
+// ANCHOR: begin
+fn begin(
+    parent: &channel::Child,
+    child: impl FnOnce() -> Result<Infallible>,
+) -> Result<Infallible> {
+    die_with_parent()?; // from here on, a SIGKILL to our parent is one to us
+    parent.wait()?; // if it died before that line, this ends us instead
+    sys::default_signal_handlers(); // what our parent ignores is no business of the command,
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?; // nor what it blocks
+    child()
+}
+// ANCHOR_END: begin
+
+/// Asks the kernel to SIGKILL us when the thread that cloned us ends (PR_SET_PDEATHSIG, prctl(2)).
+///
+/// The death of PID 1 takes the rest of its namespace along, so nothing of a container survives
+/// the program that runs it. The kernel forgets the wish when we change user: ask again then.
+pub fn die_with_parent() -> Result<()> {
+    set_pdeathsig(Signal::SIGKILL).context("cannot ask to die with the parent")
+}
+
+/// Waits for the end of `child` and returns the status with which to exit ourselves.
+///
+/// A shell expects the command's own status, and 128 + N when signal N ended it (bash(1), EXIT
+/// STATUS), because a status is one byte and a signal has no place in it.
+// ANCHOR: wait
+pub fn wait(child: &Child) -> Result<u8> {
+    // ANCHOR: todo_pid_wait: wait for the pidfd and turn the status into an exit code
+    match waitid(Id::PIDFd(child.pidfd.as_fd()), WaitPidFlag::WEXITED) {
+        Ok(status) => Ok(exit_code(status)),
+        Err(errno) => Err(errno).context(format!("cannot wait for process {}", child.pid)),
+    }
+    // ANCHOR_END: todo_pid_wait
+}
+
+fn exit_code(status: WaitStatus) -> u8 {
+    match status {
+        WaitStatus::Exited(_, code) => code as u8,
+        WaitStatus::Signaled(_, signal, _) => 128 + signal as u8,
+        _ => unreachable!("waited for the end only, and got {status:?}"),
+    }
+}
+// ANCHOR_END: wait
+
+/// PID 1 for a command that does not know how to be PID 1: starts it as PID 2, passes signals on
+/// to it, collects every orphan, and exits with the command's status.
+///
+/// Without an init, children that the command never waits for pile up as zombies. This is what
+/// `docker run --init` puts into a container.
+// ANCHOR: init
+pub fn init(child: impl FnOnce() -> Result<Infallible>) -> Result<Infallible> {
+    let signals = Signals::block_with_sigchld()?;
+    let command = start(CloneFlags::empty(), |_| Ok(()), child)?;
+    // We never exec, so close-on-exec never comes. Among what we close is the channel to our own
+    // parent, which learns in this way that the command is running.
+    sys::close_all_but(&[signals.as_fd(), command.pidfd.as_fd()])?;
+    // ANCHOR: todo_pid_reap: collect whoever has ended; exit when it is the command; pass signals on
+    loop {
+        let received = signals.read()?;
+        if received.signal != Signal::SIGCHLD {
+            received.pass_on_to(&command)?;
+            continue;
+        }
+        while let Some(ended) = reap()? {
+            if ended.pid() == Some(command.pid) {
+                sys::exit_now(exit_code(ended)); // the kernel ends all others with us
+            }
+        }
+    }
+    // ANCHOR_END: todo_pid_reap
+}
+
+/// Collects one child that has ended, ours or adopted; `None` if all that are left still run.
+fn reap() -> Result<Option<WaitStatus>> {
+    match waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG) {
+        Ok(WaitStatus::StillAlive) | Err(nix::Error::ECHILD) => Ok(None),
+        Ok(status) => Ok(Some(status)),
+        Err(errno) => Err(errno).context("cannot wait for children"),
+    }
+}
+// ANCHOR_END: init
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        // Both fail, and harmlessly, for a child that has been waited for.
+        let _ = signals::send(self, Signal::SIGKILL);
+        let _ = waitid(Id::PIDFd(self.pidfd.as_fd()), WaitPidFlag::WEXITED);
+    }
+}

@@ -1,0 +1,44 @@
+//! The end of every program of the house: one place that prints an error and picks the status.
+
+use crate::Failure;
+use anyhow::Error;
+use std::process::ExitCode;
+
+/// Ends `main`: the command's status, or the error on standard error and its status.
+pub fn finish(result: anyhow::Result<u8>) -> ExitCode {
+    let error = match result {
+        Ok(status) => return ExitCode::from(status),
+        Err(error) => error,
+    };
+    let failure = Failure::from_error(&error);
+    let program = std::env::args().next().unwrap_or_default();
+    let program = program.rsplit('/').next().unwrap_or_default();
+    eprintln!("{program}: {}", failure.message);
+    ExitCode::from(failure.status)
+}
+
+/// The error and its causes as one sentence, then each hint on a line of its own.
+///
+/// A hint travels inside the text of an error, after a line break: `cannot x\nhint: do y`.
+pub(crate) fn sentence(error: &Error) -> String {
+    let (mut sentence, mut hints) = (Vec::new(), String::new());
+    for cause in error.chain().map(ToString::to_string) {
+        let (text, hint) = cause.split_once("\nhint: ").unwrap_or((&cause, ""));
+        sentence.push(text.to_owned());
+        if !hint.is_empty() {
+            hints += &format!("\nhint: {hint}");
+        }
+    }
+    sentence.join(": ") + &hints
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_make_one_sentence_and_hints_come_last() {
+        let error = anyhow::anyhow!("no such file").context("cannot open /x\nhint: make it");
+        assert_eq!(sentence(&error), "cannot open /x: no such file\nhint: make it");
+    }
+}

@@ -1,0 +1,129 @@
+//! Creates a process, in namespaces of its own if asked: `clone3(2)`, since Linux 5.3.
+//!
+//! `fork(2)` and `unshare(2)` come close, but only clone can make a PID namespace *and* its
+//! first process in one step, hand out a pidfd (a descriptor that never means another process,
+//! as a reused PID would) and place the child in a cgroup before it runs one instruction.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant};
+
+/// On which side of the clone we woke up.
+pub enum Fork {
+    /// In the caller: the child's PID as the caller sees it, and its pidfd (close-on-exec).
+    Parent {
+        /// Process ID in the caller's PID namespace.
+        pid: i32,
+        /// Refers to the child for as long as it is open; readable when the child has ended.
+        pidfd: OwnedFd,
+    },
+    /// In the new process.
+    Child,
+}
+
+/// `struct clone_args` of `linux/sched.h`, as far as Linux 5.7 knows it.
+#[repr(C)]
+#[derive(Default)]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
+/// The only flags that a caller may set. Any other (`CLONE_VM`, `CLONE_FILES`, …) would let the
+/// child share memory or descriptors with us behind the compiler's back.
+const NAMESPACES: u64 = (libc::CLONE_NEWNS
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUSER
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWNET
+    | libc::CLONE_NEWCGROUP) as u64;
+
+/// Not in every libc crate; from `linux/sched.h`.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// Copies the calling process into new `namespaces` (a union of `CLONE_NEW*`), inside the cgroup
+/// v2 folder `cgroup` if one is given.
+///
+/// Errors: `EINVAL` for a flag that is no namespace, `EBUSY` if the caller has a second thread
+/// (only the calling thread would exist in the child, and a lock that another one holds would
+/// stay locked for ever), else what clone3(2) says.
+pub fn clone3(namespaces: u64, cgroup: Option<BorrowedFd>) -> io::Result<Fork> {
+    if namespaces & !NAMESPACES != 0 {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    if !single_threaded()? {
+        return Err(io::Error::from_raw_os_error(libc::EBUSY));
+    }
+    let mut pidfd: libc::c_int = -1;
+    let mut args = CloneArgs {
+        flags: namespaces | libc::CLONE_PIDFD as u64,
+        pidfd: &raw mut pidfd as u64,
+        exit_signal: libc::SIGCHLD as u64,
+        ..CloneArgs::default()
+    };
+    if let Some(cgroup) = cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = cgroup.as_raw_fd() as u64;
+    }
+    // SAFETY: `args` and `pidfd` live until the call returns, and the size is that of `args`.
+    // Without CLONE_VM and CLONE_FILES (refused above) the child is a copy of us on a stack of
+    // its own, as after fork(2); being the only thread (checked above) it holds every lock that
+    // is held, so it may go on running ordinary Rust.
+    let pid = crate::result(unsafe {
+        libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<CloneArgs>())
+    })?;
+    if pid == 0 {
+        return Ok(Fork::Child);
+    }
+    // SAFETY: CLONE_PIDFD made the kernel store a new descriptor here, which nobody else owns.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    Ok(Fork::Parent { pid: pid as i32, pidfd })
+}
+
+/// Is the caller the only thread? The kernel counts threads as links of `/proc/self/task`.
+///
+/// A thread that was joined may still be on its way out of the kernel, so a second one is given
+/// 100 ms to vanish.
+fn single_threaded() -> io::Result<bool> {
+    let deadline = Instant::now() + Duration::from_millis(100);
+    loop {
+        let threads = std::fs::metadata("/proc/self/task")?.nlink().saturating_sub(2);
+        if threads <= 1 || Instant::now() > deadline {
+            return Ok(threads == 1);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_flags_that_share_memory() {
+        let error = clone3(libc::CLONE_VM as u64, None).err().expect("must be refused");
+        assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
+    }
+
+    #[test]
+    fn refuses_a_caller_with_threads() {
+        // The test runner itself has more than one thread; a second of our own makes it certain.
+        let (stop, wait) = std::sync::mpsc::channel::<()>();
+        let other = std::thread::spawn(move || wait.recv());
+        let error = clone3(0, None).err().expect("must be refused");
+        assert_eq!(error.raw_os_error(), Some(libc::EBUSY));
+        drop(stop);
+        let _ = other.join();
+    }
+}
