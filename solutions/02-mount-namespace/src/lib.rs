@@ -1,1 +1,170 @@
-//! To be written.
+//! Gives a process a root file system of its own, and hides the host's.
+//!
+//! A *mount namespace* is a list of mounts: which file system appears at which folder
+//! (mount_namespaces(7)). A new one starts as a copy of the old one, so nothing is hidden yet.
+//! Hiding takes three steps, and the order is the kernel's:
+//!
+//! 1. [`private`]: cut the copy loose, or our mounts would also appear outside;
+//! 2. mount what every program expects ([`standard_mounts`]) below the new root, where it is still
+//!    an ordinary folder and the host's files can still be bound into it ([`bind`]);
+//! 3. [`pivot`]: make the folder the root, and unmount the old root from under our feet.
+//!
+//! A target inside the new root is never named by its path: the image decides what a path means,
+//! and may have put a symbolic link there. [`inside`] resolves it as the container would.
+
+pub mod dev;
+pub mod hide;
+pub mod inside;
+pub mod options;
+pub mod own_executable;
+pub mod terminal;
+pub mod volume;
+
+pub use dev::dev;
+pub use hide::hide;
+pub use inside::{inside, make_mount_points, mount_point};
+pub use options::Options;
+pub use volume::Volume;
+
+use anyhow::{Context, Result, ensure};
+use inside::through_descriptor;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::unistd::{chdir, pivot_root};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+
+/// What mount(2) wants where a source, a type or an option string has no meaning.
+pub(crate) const NONE: Option<&str> = None;
+
+/// Cuts this mount namespace loose from the one it was copied from.
+///
+/// Systemd makes `/` a *shared* mount: what is mounted in one copy appears in all others, also in
+/// the host's (mount_namespaces(7), SHARED SUBTREES). Private mounts tell nobody.
+// ANCHOR: private
+pub fn private() -> Result<()> {
+    // ANCHOR: todo_root_private: make every mount of this namespace private
+    mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)
+        .context("cannot make the mounts private")
+    // ANCHOR_END: todo_root_private
+}
+// ANCHOR_END: private
+
+/// Makes the folder `root` a mount, by binding it on itself.
+///
+/// pivot_root(2) moves mounts, not folders, and says EINVAL to a folder that is none.
+// ANCHOR: bind_root
+pub fn bind_root(root: &Path) -> Result<()> {
+    ensure!(
+        root.is_dir(),
+        "{} is not a folder\nhint: --rootfs takes a folder with a system in it: bin, etc, proc, …",
+        root.display()
+    );
+    mount(Some(root), root, NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE)
+        .with_context(|| format!("cannot bind {} on itself", root.display()))
+}
+// ANCHOR_END: bind_root
+
+/// Mounts what every program expects to find.
+pub fn standard_mounts(root: &Path) -> Result<()> {
+    proc(root)?; // processes
+    sysfs(root)?; // hardware, to look at
+    dev(root) // harmless devices, terminals, shared memory
+}
+
+/// Mounts `/proc`, the kernel's view of the processes of *this* PID namespace.
+///
+/// The PID namespace of whoever mounts it is fixed at that moment (proc(5)), so this must happen
+/// in the child, after the clone: mounted by the parent it would list the host's processes.
+// ANCHOR: proc
+pub fn proc(root: &Path) -> Result<()> {
+    // ANCHOR: todo_root_proc: mount a proc file system at /proc of the new root
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount_at(&mount_point(root, "proc")?, "proc", flags, NONE).context("cannot mount /proc")
+    // ANCHOR_END: todo_root_proc
+}
+// ANCHOR_END: proc
+
+/// Mounts `/sys`, the kernel's view of devices, read-only: a write there changes the whole machine.
+pub fn sysfs(root: &Path) -> Result<()> {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC | MsFlags::MS_RDONLY;
+    mount_at(&mount_point(root, "sys")?, "sysfs", flags, NONE).context("cannot mount /sys")
+}
+
+/// Mounts a file system of the kernel's own kind `fstype` on the folder behind a descriptor.
+pub fn mount_at(
+    folder: &impl AsFd,
+    fstype: &str,
+    flags: MsFlags,
+    data: Option<&str>,
+) -> Result<()> {
+    let target = through_descriptor(folder);
+    mount(Some(fstype), &target, Some(fstype), flags, data).context(format!("mount {fstype}"))
+}
+
+/// Shows the file or folder `source` of the host at `target`, with all that is mounted below it.
+// ANCHOR: bind
+pub fn bind(source: &Path, target: BorrowedFd) -> Result<()> {
+    mount(
+        Some(source),
+        &through_descriptor(&target),
+        NONE,
+        MsFlags::MS_BIND | MsFlags::MS_REC,
+        NONE,
+    )
+    .with_context(|| format!("cannot bind {}", source.display()))
+}
+
+/// Makes the mount at `target` read-only, and leaves the file system below it as it is.
+///
+/// It takes a call of its own: a bind ignores every other flag, so MS_BIND and MS_RDONLY in one
+/// call succeed and leave the mount writable (mount(2), "Creating a bind mount"). The remount
+/// replaces *all* flags, so those that the mount had are read first and given again.
+pub fn read_only(target: BorrowedFd) -> Result<()> {
+    // ANCHOR: todo_bind_ro: remount the bind mount read-only
+    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
+    mount(NONE, &through_descriptor(&target), NONE, flags | volume::flags_of(target)?, NONE)
+        .context("cannot remount read-only")
+    // ANCHOR_END: todo_bind_ro
+}
+// ANCHOR_END: bind
+
+/// Makes `root` the root of this mount namespace and leaves no way back.
+///
+/// pivot_root(2) puts the old root where we say. We say `.`, so old and new lie on one point, the
+/// old one on top; unmounting `.` takes it away, and no folder of the new root was needed for it.
+// ANCHOR: pivot
+pub fn pivot(root: &Path) -> Result<()> {
+    // ANCHOR: todo_root_pivot: swap the roots, and unmount the old one with all below it
+    chdir(root).with_context(|| format!("cannot enter {}", root.display()))?;
+    pivot_root(".", ".").with_context(|| format!("cannot make {} the root", root.display()))?;
+    umount2(".", MntFlags::MNT_DETACH).context("cannot unmount the old root")?;
+    chdir("/").context("cannot enter the new root") // the old one was our working folder
+    // ANCHOR_END: todo_root_pivot
+}
+// ANCHOR_END: pivot
+
+/// The naive way: tells only this process that `root` is `/`, and leaves the mounts as they are.
+///
+/// `chroot(2)` was never meant to hold anybody: who may call it again walks out of it.
+/// `examples/escape.rs` does, in four lines.
+// ANCHOR: chroot
+pub fn chroot(root: &Path) -> Result<()> {
+    nix::unistd::chroot(root).with_context(|| format!("cannot chroot to {}", root.display()))?;
+    chdir("/").context("cannot enter the new root")
+}
+// ANCHOR_END: chroot
+
+/// Enters the folder in which the command shall start.
+///
+/// A path can lead out of the new root through a descriptor that was left open, as
+/// `/proc/self/fd/7` (CVE-2024-21626). The kernel calls such a place unreachable: getcwd(3).
+pub fn working_folder(path: &Path) -> Result<()> {
+    chdir(path).with_context(|| format!("cannot enter the working folder {}", path.display()))?;
+    let here = nix::unistd::getcwd().unwrap_or_default();
+    ensure!(
+        here.starts_with("/"),
+        "the working folder {} lies outside the container",
+        path.display()
+    );
+    Ok(())
+}

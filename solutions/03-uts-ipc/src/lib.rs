@@ -1,1 +1,86 @@
-//! To be written.
+//! Gives a container a name of its own, and memory and mailboxes that nobody else sees.
+//!
+//! Two small namespaces. *UTS* (the "UNIX time-sharing" structure of uname(2)) holds the host name
+//! and the NIS domain name. *IPC* holds what processes share by a number or a name and not by a
+//! file: System V shared memory, semaphores and message queues, and POSIX message queues
+//! (uts_namespaces(7), ipc_namespaces(7)). Neither can be attacked once it is one's own; shared
+//! with the host, root in the container renames the machine and reads its databases' memory.
+
+mod of_process;
+
+pub use of_process::{Names, names_of};
+
+use anyhow::{Context, Result, ensure};
+use nix::errno::Errno;
+use nix::mount::MsFlags;
+use nix::sched::CloneFlags;
+use nix::sys::stat::{Mode, mkdirat};
+use std::path::Path;
+
+/// The namespaces of this chapter, to be given to the clone.
+pub const NAMESPACES: CloneFlags = CloneFlags::CLONE_NEWUTS.union(CloneFlags::CLONE_NEWIPC);
+
+/// The kernel's longest host or domain name, in bytes: `__NEW_UTS_LEN`, uname(2).
+const LONGEST: usize = 64;
+
+/// Sets the host name, and the NIS domain name if one is given, of the UTS namespace we are in.
+///
+/// To be called in the child: a process can only rename the namespace it lives in, and the
+/// parent's is the host's. The domain name is what `hostname -y` shows and almost nobody uses.
+// ANCHOR: names
+pub fn names(host: &str, domain: Option<&str>) -> Result<()> {
+    check(host, "host name")?;
+    // ANCHOR: todo_uts_name: name the machine that this process believes to be on
+    nix::unistd::sethostname(host)
+        .with_context(|| format!("cannot set the host name to {host}"))?;
+    // ANCHOR_END: todo_uts_name
+    let Some(domain) = domain else { return Ok(()) };
+    check(domain, "domain name")?;
+    rustix::system::setdomainname(domain.as_bytes())
+        .with_context(|| format!("cannot set the domain name to {domain}"))
+}
+// ANCHOR_END: names
+
+/// Mounts `/dev/mqueue`, the POSIX message queues of *this* IPC namespace: mq_overview(7).
+///
+/// As with `/proc`, the namespace is that of whoever mounts it. Mounted before the clone, or
+/// without an IPC namespace of our own, it would show and change the host's queues.
+// ANCHOR: mqueue
+pub fn mqueue(root: &Path) -> Result<()> {
+    // ANCHOR: todo_ipc_fresh: mount the message queues of our IPC namespace on /dev/mqueue
+    let dev = rootfs::mount_point(root, "dev")?;
+    match mkdirat(&dev, "mqueue", Mode::from_bits_truncate(0o755)) {
+        Ok(()) | Err(Errno::EEXIST) => {}
+        Err(errno) => return Err(errno).context("cannot create /dev/mqueue"),
+    }
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    rootfs::mount_at(&rootfs::mount_point(root, "dev/mqueue")?, "mqueue", flags, None)
+        .context("cannot mount /dev/mqueue")
+    // ANCHOR_END: todo_ipc_fresh
+}
+// ANCHOR_END: mqueue
+
+/// The kernel takes any bytes for a name; the world's name servers and mail programs do not.
+fn check(name: &str, what: &str) -> Result<()> {
+    let fine = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    ensure!(
+        !name.is_empty() && name.len() <= LONGEST && name.chars().all(fine),
+        "{name:?} is no {what}\nhint: 1 to {LONGEST} letters, digits, dots, hyphens and underscores"
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_nobody_could_type_is_refused() {
+        for name in ["", "a b", "höst", "a\nb", &"x".repeat(65)] {
+            assert!(check(name, "host name").is_err(), "{name:?}");
+        }
+        for name in ["a", "web-1.example", "with_underscore", &"x".repeat(64)] {
+            check(name, "host name").unwrap();
+        }
+    }
+}

@@ -1,2 +1,59 @@
-//! To be written.
-fn main() {}
+//! `uts-ipc --rootfs DIR --hostname NAME CMD ARGS…`: a container with a name of its own.
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use nix::sched::CloneFlags;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Run a command in new PID, mount, UTS and IPC namespaces.
+///
+/// Exits with the command's status; 128+N if signal N ended it, 127 if it was not found, 126 if
+/// it could not be executed, 125 if the container could not be made.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Example: sudo uts-ipc --rootfs ./busybox --hostname boat hostname"
+)]
+struct Args {
+    /// The folder that becomes the root; it needs proc, sys and dev in it
+    #[arg(long, value_name = "DIR")]
+    rootfs: PathBuf,
+    /// The container's host name
+    #[arg(long, value_name = "NAME", default_value = "coracle")]
+    hostname: String,
+    /// The container's NIS domain name
+    #[arg(long, value_name = "NAME")]
+    domainname: Option<String>,
+    #[command(flatten)]
+    container: rootfs::Options,
+}
+
+fn main() -> ExitCode {
+    process::finish(run())
+}
+
+fn run() -> Result<u8> {
+    sys::close_all_but(&[])?; // whatever our caller left open stays out of the container
+    let Args { rootfs, hostname, domainname, container } = Args::parse();
+    rootfs::own_executable::protect()?;
+    let root = std::fs::canonicalize(&rootfs)
+        .with_context(|| format!("cannot use {} as a root file system", rootfs.display()))?;
+    let terminal = container.terminal()?;
+    let namespaces = CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS | identity::NAMESPACES;
+
+    // ANCHOR: steps
+    container.run(namespaces, terminal.as_ref(), || {
+        rootfs::private()?; //               from here on, nobody outside sees our mounts
+        rootfs::bind_root(&root)?; //        pivot_root moves mounts, not folders
+        rootfs::standard_mounts(&root)?; //  /proc, /sys, /dev
+        identity::mqueue(&root)?; //         the mailboxes of our own IPC namespace
+        identity::names(&hostname, domainname.as_deref())?; // of our own UTS namespace
+        container.volumes.iter().try_for_each(|volume| volume.mount(&root))?;
+        rootfs::hide(&root)?; //             what knows or changes the whole machine
+        terminal.iter().try_for_each(|terminal| terminal.attach(&root))?;
+        rootfs::pivot(&root)?; //            the old root is gone
+        container.become_command()
+    })
+    // ANCHOR_END: steps
+}

@@ -20,8 +20,13 @@ pub struct MountAttributes {
 
 impl MountAttributes {
     /// Nobody may write through this mount.
-    pub const READ_ONLY: u64 = 1; // MOUNT_ATTR_RDONLY; not every libc crate has it
+    pub fn read_only() -> MountAttributes {
+        MountAttributes { set: MOUNT_ATTR_RDONLY, ..MountAttributes::default() }
+    }
 }
+
+/// From `linux/mount.h`; not every libc crate has it.
+const MOUNT_ATTR_RDONLY: u64 = 1;
 
 /// Changes the mount that `tree` is the root of and all mounts below it.
 pub fn mount_setattr(tree: BorrowedFd, attributes: &MountAttributes) -> io::Result<()> {

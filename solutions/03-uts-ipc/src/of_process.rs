@@ -1,0 +1,43 @@
+//! The host and domain name that another process sees.
+//!
+//! No file under `/proc/PID` tells them: `/proc/sys/kernel/hostname` answers for the reader. So a
+//! child goes over there for a moment (setns(2)), asks, and reports back through a pipe; we never
+//! leave our own namespace.
+
+use anyhow::{Context, Result, bail};
+use nix::sched::{CloneFlags, setns};
+use std::convert::Infallible;
+use std::fs::File;
+use std::io::{Read, Write, pipe};
+
+/// What uname(2) says in some UTS namespace.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Names {
+    /// Host name.
+    pub host: String,
+    /// NIS domain name; `(none)` where it was never set.
+    pub domain: String,
+}
+
+/// Reads the names in the UTS namespace of process `pid`. Needs CAP_SYS_ADMIN, also for our own.
+pub fn names_of(pid: i32) -> Result<Names> {
+    let path = format!("/proc/{pid}/ns/uts");
+    let namespace = File::open(&path).with_context(|| format!("cannot open {path}"))?;
+    let (mut answer, mut say) = pipe().context("cannot make a pipe")?;
+    let ask = || -> Result<Infallible> {
+        setns(&namespace, CloneFlags::CLONE_NEWUTS).context("cannot enter the UTS namespace")?;
+        let names = rustix::system::uname();
+        let [host, domain] = [names.nodename(), names.domainname()].map(|n| n.to_string_lossy());
+        write!(say, "{host}\n{domain}\n")?;
+        sys::exit_now(0)
+    };
+    let child = process::start(CloneFlags::empty(), |_pid| Ok(()), ask)?;
+    drop(say);
+    let mut text = String::new();
+    answer.read_to_string(&mut text).context("cannot read the names")?;
+    process::wait(&child)?;
+    match text.lines().collect::<Vec<_>>()[..] {
+        [host, domain] => Ok(Names { host: host.into(), domain: domain.into() }),
+        _ => bail!("process {pid} has ended"),
+    }
+}
