@@ -1,1 +1,93 @@
-//! To be written.
+//! Runs tests that need a kernel, each in a throw-away machine of its own.
+//!
+//! A kernel test is a test target with `harness = false` and this in place of `main`:
+//!
+//! ```no_run
+//! harness::kernel_tests!(hides_host_processes, survives_a_fork_bomb => 120);
+//!
+//! fn hides_host_processes() {
+//!     let output = harness::run(&mut std::process::Command::new("true"));
+//!     assert!(output.status.success());
+//! }
+//! # fn survives_a_fork_bomb() {}
+//! ```
+//!
+//! The code under test is wrong most of the time and runs as root: a forgotten flag renames the
+//! laptop. So each test runs in a child process of its own, in fresh namespaces, under a limit of
+//! processes, memory and time ([`sandbox`], [`safety_cgroup`]); what it leaves behind is
+//! named and fails it ([`Leaks`]). "The host" is, for a test, that sandbox.
+//!
+//! A test passes, fails, or says that it could not run here and why ([`not_run`]). The third is
+//! never counted as the first.
+
+mod safety_cgroup;
+mod sandbox;
+
+mod busybox;
+mod command;
+mod kill;
+mod leaks;
+
+pub use busybox::busybox_rootfs;
+pub use command::{Output, bin, random_name, run, run_within};
+pub use kill::{kill_at_each_syscall, kill_evenly};
+pub use leaks::Leaks;
+
+use libtest_mimic::{Arguments, Trial};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// A test as [`kernel_tests!`] lists it.
+#[derive(Clone, Copy, Debug)]
+pub struct Test {
+    /// The function's name, which `cargo test NAME` filters by.
+    pub name: &'static str,
+    /// What runs in the sandbox, as its PID 1.
+    pub function: fn(),
+    /// How long it may take before it is killed and has failed.
+    pub time_limit: Duration,
+}
+
+/// Writes the `main` of a test target. `name => seconds` gives a test more time than a minute.
+#[macro_export]
+macro_rules! kernel_tests {
+    ($($test:ident $(=> $seconds:literal)?),+ $(,)?) => {
+        fn main() -> std::process::ExitCode {
+            static TESTS: &[$crate::Test] = &[$($crate::Test {
+                name: stringify!($test),
+                function: $test,
+                time_limit: $crate::seconds(&[60 $(, $seconds)?]),
+            }),+];
+            $crate::main(TESTS)
+        }
+    };
+}
+
+/// The last of `list`: the default of [`kernel_tests!`], or what was written in its place.
+#[doc(hidden)]
+pub const fn seconds(list: &[u64]) -> Duration {
+    Duration::from_secs(list[list.len() - 1])
+}
+
+/// What [`not_run`] throws and the sandbox catches.
+struct NotRun(String);
+
+/// Ends the test: it cannot run here. Say why and what would make it run, in one line:
+/// `no static busybox: apt-get install busybox-static`.
+pub fn not_run(reason: impl Into<String>) -> ! {
+    // Not `panic!`: nothing is wrong, so no message and no backtrace.
+    std::panic::resume_unwind(Box::new(NotRun(reason.into())))
+}
+
+/// Runs the tests that the command line asks for, in parallel; the body of `kernel_tests!`.
+pub fn main(tests: &'static [Test]) -> ExitCode {
+    if let Some(status) = sandbox::stage(tests) {
+        return status; // this process is one that `sandbox::run` started
+    }
+    let arguments = Arguments::from_args();
+    if !arguments.list && nix::unistd::geteuid().is_root() {
+        safety_cgroup::sweep();
+    }
+    let trials = tests.iter().map(|test| Trial::ignorable_test(test.name, || sandbox::run(test)));
+    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+}

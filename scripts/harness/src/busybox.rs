@@ -1,0 +1,63 @@
+//! Makes a small root filesystem from the distribution's static busybox.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::Command;
+
+const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000:app:/home/app:/bin/sh\n";
+const GROUP: &str = "root:x:0:\napp:x:1000:\ncrew:x:2000:app\n";
+
+/// Fills `rootfs` (made if missing) with busybox and a link for each of its applets, the empty
+/// folders that a container mounts on, and users `root` and `app` (1000, also in group `crew`).
+/// The test is not run where there is no static busybox.
+pub fn busybox_rootfs(rootfs: &Path) {
+    let places = ["/bin/busybox", "/usr/bin/busybox", "/usr/sbin/busybox"];
+    let Some(busybox) = places.iter().find(|place| is_static(Path::new(place))) else {
+        crate::not_run(
+            "no static busybox: apt-get install busybox-static, or dnf or pacman install busybox",
+        )
+    };
+    for folder in ["bin", "dev", "etc", "home/app", "proc", "root", "sys", "tmp"] {
+        fs::create_dir_all(rootfs.join(folder)).expect("the rootfs can be written");
+    }
+    fs::set_permissions(rootfs.join("tmp"), fs::Permissions::from_mode(0o1777))
+        .expect("tmp is ours");
+    fs::copy(busybox, rootfs.join("bin/busybox")).expect("busybox can be copied");
+    fs::write(rootfs.join("etc/passwd"), PASSWD).expect("etc can be written");
+    fs::write(rootfs.join("etc/group"), GROUP).expect("etc can be written");
+    let applets = crate::run(Command::new(busybox).arg("--list-full")).stdout;
+    for applet in applets.lines().filter(|applet| !applet.ends_with("/busybox")) {
+        let link = rootfs.join(applet);
+        fs::create_dir_all(link.parent().unwrap_or(rootfs)).expect("the rootfs can be written");
+        let _ = symlink("/bin/busybox", link); // some lists name an applet twice
+    }
+}
+
+/// A program that needs no dynamic loader: an ELF file without a PT_INTERP header, elf(5).
+fn is_static(program: &Path) -> bool {
+    let Ok(file) = fs::read(program) else { return false };
+    let number = |at: usize, length: usize| {
+        let bytes = file.get(at..at + length).unwrap_or_default();
+        bytes.iter().rev().fold(0usize, |number, byte| number << 8 | usize::from(*byte))
+    };
+    // 64-bit little-endian, which every platform of ours is: e_phoff, e_phentsize, e_phnum.
+    let (table, size, count) = (number(32, 8), number(54, 2), number(56, 2));
+    file.starts_with(b"\x7fELF\x02\x01")
+        && (0..count).all(|index| number(table + index * size, 4) != 3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_program_is_not_static_and_a_text_is_no_program() {
+        let interpreter =
+            fs::read("/proc/self/maps").map(|maps| String::from_utf8_lossy(&maps).contains("ld-"));
+        if interpreter.unwrap_or(false) {
+            assert!(!is_static(Path::new("/proc/self/exe")));
+        }
+        assert!(!is_static(Path::new("/etc/passwd")));
+    }
+}

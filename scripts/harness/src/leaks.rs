@@ -1,0 +1,164 @@
+//! Counts what a program left on the machine: the leak meter.
+//!
+//! Exact only in the sandbox, where nobody else makes mounts or processes. Each thing has an
+//! identity that is not reused by accident: a process its PID and start time, a mount its ID.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// What there was at one moment: identity, and the words to name it.
+///
+/// The words begin with the kind: `mount /x (tmpfs)`, `process 12 (sleep)`, `cgroup PATH`,
+/// `link veth0`, `nft table …`, `namespace /run/netns/x`, `loop loop0 (/x)`,
+/// `sysctl net.ipv4.ip_forward = 1`, `state /run/coracle/x`.
+#[derive(Clone, Debug)]
+pub struct Leaks(BTreeMap<String, String>);
+
+impl Leaks {
+    /// Counts what there is now.
+    pub fn snapshot() -> Leaks {
+        let mut found = BTreeMap::new();
+        mounts(&mut found);
+        processes(&mut found);
+        folders_below(Path::new("/sys/fs/cgroup"), &mut found);
+        links(&mut found);
+        firewall_rules(&mut found);
+        loop_devices(&mut found);
+        sysctls(&mut found);
+        entries("namespace", Path::new("/run/netns"), &mut found);
+        state(&mut found);
+        Leaks(found)
+    }
+
+    /// Names what `after` has and this does not.
+    pub fn compare(&self, after: &Leaks) -> Vec<String> {
+        let new = after.0.iter().filter(|(identity, _)| !self.0.contains_key(*identity));
+        new.map(|(_, words)| words.clone()).collect()
+    }
+
+    /// Names what is there now and was not then. What is on its way out has two seconds to go:
+    /// the kernel ends a killed process and its mounts a little later.
+    pub fn left_behind(&self) -> Vec<String> {
+        self.left_behind_of(&[""])
+    }
+
+    /// [`Leaks::left_behind`], of some kinds alone: `["mount", "process"]`.
+    pub fn left_behind_of(&self, kinds: &[&str]) -> Vec<String> {
+        let started = Instant::now();
+        loop {
+            let mut left = self.compare(&Leaks::snapshot());
+            left.retain(|thing| kinds.iter().any(|kind| thing.starts_with(kind)));
+            if left.is_empty() || started.elapsed() > Duration::from_secs(2) {
+                return left;
+            }
+            sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+type Found = BTreeMap<String, String>;
+
+fn add(found: &mut Found, words: String) {
+    found.insert(words.clone(), words);
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+fn names_in(folder: &Path) -> impl Iterator<Item = String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned())
+}
+
+fn entries(kind: &str, folder: &Path, found: &mut Found) {
+    for name in names_in(folder) {
+        add(found, format!("{kind} {}", folder.join(name).display()));
+    }
+}
+
+fn mounts(found: &mut Found) {
+    for line in read("/proc/self/mountinfo").lines() {
+        let mut fields = line.split(' ');
+        let (id, point) = (fields.next().unwrap_or_default(), fields.nth(3).unwrap_or_default());
+        let kind =
+            line.split(" - ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap_or_default();
+        found.insert(format!("mount {id} {point}"), format!("mount {point} ({kind})"));
+    }
+}
+
+/// All processes but PID 1, ourselves and zombies, which wait for their parent and not for us.
+fn processes(found: &mut Found) {
+    for pid in
+        names_in(Path::new("/proc")).filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
+    {
+        let stat = read(format!("/proc/{pid}/stat")); // proc_pid_stat(5)
+        let Some((start, rest)) = stat.rsplit_once(") ") else { continue };
+        let fields: Vec<&str> = rest.split(' ').collect();
+        let (Some(state), Some(start_time)) = (fields.first(), fields.get(19)) else { continue };
+        if pid == "1" || pid == std::process::id().to_string() || matches!(*state, "Z" | "X") {
+            continue;
+        }
+        let name = start.split_once('(').map_or("", |(_, name)| name);
+        let arguments = read(format!("/proc/{pid}/cmdline")).replace('\0', " ");
+        let words = format!("process {pid} ({name}: {})", arguments.trim_end());
+        found.insert(format!("process {pid} {start_time}"), words);
+    }
+}
+
+fn folders_below(folder: &Path, found: &mut Found) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            add(found, format!("cgroup {}", entry.path().display()));
+            folders_below(&entry.path(), found);
+        }
+    }
+}
+
+fn links(found: &mut Found) {
+    for line in read("/proc/self/net/dev").lines().skip(2) {
+        if let Some((name, _)) = line.split_once(':') {
+            add(found, format!("link {}", name.trim()));
+        }
+    }
+}
+
+/// Each line of the rule set with the table it stands in; nothing where nft is not installed.
+fn firewall_rules(found: &mut Found) {
+    let listed = Command::new("nft").args(["list", "ruleset"]).stderr(Stdio::null()).output();
+    let Ok(listed) = listed else { return };
+    let mut table = String::new();
+    for line in String::from_utf8_lossy(&listed.stdout).lines().filter(|line| line.trim() != "}") {
+        if line.starts_with("table ") {
+            table = line.trim_end_matches(" {").to_owned();
+        }
+        add(found, format!("nft {table}: {}", line.trim()));
+    }
+}
+
+fn loop_devices(found: &mut Found) {
+    for name in names_in(Path::new("/sys/block")).filter(|name| name.starts_with("loop")) {
+        let file = read(format!("/sys/block/{name}/loop/backing_file"));
+        if !file.is_empty() {
+            add(found, format!("loop {name} ({})", file.trim_end()));
+        }
+    }
+}
+
+fn sysctls(found: &mut Found) {
+    let value = read("/proc/sys/net/ipv4/ip_forward");
+    add(found, format!("sysctl net.ipv4.ip_forward = {}", value.trim_end()));
+}
+
+/// State of containers. Images and layers are a store that is meant to stay.
+fn state(found: &mut Found) {
+    let folder = |variable, default| {
+        std::env::var_os(variable).map_or(PathBuf::from(default), PathBuf::from)
+    };
+    entries("state", &folder("CORACLE_RUN", "/run/coracle"), found);
+    entries("state", &folder("CORACLE_ROOT", "/var/lib/coracle").join("containers"), found);
+}
