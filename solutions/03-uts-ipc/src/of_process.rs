@@ -5,10 +5,12 @@
 //! leave our own namespace.
 
 use anyhow::{Context, Result, bail};
+use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, setns};
+use nix::unistd::pipe2;
 use std::convert::Infallible;
 use std::fs::File;
-use std::io::{Read, Write, pipe};
+use std::io::{Read, Write};
 
 /// What uname(2) says in some UTS namespace.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,7 +25,8 @@ pub struct Names {
 pub fn names_of(pid: i32) -> Result<Names> {
     let path = format!("/proc/{pid}/ns/uts");
     let namespace = File::open(&path).with_context(|| format!("cannot open {path}"))?;
-    let (mut answer, mut say) = pipe().context("cannot make a pipe")?;
+    let (answer, say) = pipe2(OFlag::O_CLOEXEC).context("cannot make a pipe")?;
+    let (mut answer, mut say) = (File::from(answer), File::from(say));
     let ask = || -> Result<Infallible> {
         setns(&namespace, CloneFlags::CLONE_NEWUTS).context("cannot enter the UTS namespace")?;
         let names = rustix::system::uname();
