@@ -1,0 +1,310 @@
+/*
+ * The floor: what the kernel itself charges for a container.
+ *
+ * This program does by hand, in the fewest system calls that do it properly,
+ * what every runtime must do: new namespaces, the mounts that the OCI runtime
+ * specification lists, pivot_root, masked and read-only paths, exec. It parses
+ * no JSON, keeps no state, guards against nobody. What a runtime costs beyond
+ * the floor is the price of what it does for its users, so the benchmark
+ * prints every time as a multiple of this one.
+ *
+ *   floor [--namespaces 4|6] [--overlay SCRATCH] ROOTFS COMMAND [ARGUMENT...]
+ *
+ * --namespaces 6   pid, mnt, uts, ipc, net and cgroup, the loopback interface
+ *                  up, capabilities reduced to Docker's usual fourteen (default)
+ * --namespaces 4   pid, mnt, uts and ipc alone: a runtime that stands on
+ *                  chapters 01 to 03 and has not yet met the others
+ * --overlay DIR    the command gets a writable overlay over ROOTFS, whose upper
+ *                  layer is a tmpfs mounted on DIR (any empty folder) inside
+ *                  the new mount namespace
+ *
+ * Must run as root. All mounts are made inside the new mount namespace, so
+ * nothing is left on the host however the program ends. The exit status is the
+ * command's, 128+N if signal N ended it, 125 for an error of our own.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <linux/capability.h>
+#include <linux/sched.h>
+#include <net/if.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define OUR_ERROR 125
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+
+/* mount(2) flags that belong together, named as the OCI specification does. */
+#define NO_SUID_EXEC_DEV (MS_NOSUID | MS_NOEXEC | MS_NODEV)
+
+static _Noreturn void fail(const char *what, const char *subject)
+{
+	fprintf(stderr, "floor: cannot %s %s: %s (os error %d)\n", what, subject,
+		strerror(errno), errno);
+	_exit(OUR_ERROR);
+}
+
+/* Ends the program with `what`, the subject and errno if a call returned -1. */
+static long must(long result, const char *what, const char *subject)
+{
+	if (result == -1)
+		fail(what, subject);
+	return result;
+}
+
+/*
+ * Enters the tree that will be the container's root; afterwards it is a mount
+ * point, as pivot_root(2) requires, and the working directory.
+ */
+static void enter_rootfs(const char *rootfs, const char *scratch)
+{
+	char layers[8192], merged[4096];
+
+	/* A mount made in a shared tree would show outside, and pivot_root
+	 * refuses a root whose parent mount is shared. */
+	must(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), "make private", "/");
+
+	if (scratch == NULL) {
+		must(mount(rootfs, rootfs, NULL, MS_BIND | MS_REC, NULL), "bind", rootfs);
+		must(chdir(rootfs), "enter", rootfs);
+		return;
+	}
+	if (snprintf(layers, sizeof layers, "lowerdir=%s,upperdir=%s/upper,workdir=%s/work",
+		     rootfs, scratch, scratch) >= (int)sizeof layers ||
+	    snprintf(merged, sizeof merged, "%s/merged", scratch) >= (int)sizeof merged) {
+		errno = ENAMETOOLONG;
+		fail("name the layers under", scratch);
+	}
+	must(mount("tmpfs", scratch, "tmpfs", 0, "mode=755"), "mount tmpfs on", scratch);
+	must(chdir(scratch), "enter", scratch);
+	must(mkdir("upper", 0755), "create", "upper");
+	must(mkdir("work", 0755), "create", "work");
+	must(mkdir("merged", 0755), "create", "merged");
+	must(mount("overlay", merged, "overlay", 0, layers), "mount overlay on", merged);
+	must(chdir(merged), "enter", merged);
+}
+
+/*
+ * Mounts the file systems of the OCI default configuration (runtime-spec,
+ * config-linux.md, "Default Filesystems"), relative to the working directory.
+ * /proc, /dev and /sys must exist in the tree.
+ */
+static void mount_file_systems(void)
+{
+	must(mount("proc", "proc", "proc", NO_SUID_EXEC_DEV, NULL), "mount", "proc");
+	must(mount("tmpfs", "dev", "tmpfs", MS_NOSUID | MS_STRICTATIME, "mode=755,size=65536k"),
+	     "mount", "dev");
+	must(mkdir("dev/pts", 0755), "create", "dev/pts");
+	must(mount("devpts", "dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
+		   "newinstance,ptmxmode=0666,mode=0620,gid=5"), "mount", "dev/pts");
+	must(mkdir("dev/shm", 0755), "create", "dev/shm");
+	must(mount("shm", "dev/shm", "tmpfs", NO_SUID_EXEC_DEV, "mode=1777,size=65536k"),
+	     "mount", "dev/shm");
+	must(mkdir("dev/mqueue", 0755), "create", "dev/mqueue");
+	must(mount("mqueue", "dev/mqueue", "mqueue", NO_SUID_EXEC_DEV, NULL),
+	     "mount", "dev/mqueue");
+	must(mount("sysfs", "sys", "sysfs", NO_SUID_EXEC_DEV | MS_RDONLY, NULL),
+	     "mount", "sys");
+}
+
+/* Fills /dev with the nodes and links of config-linux.md, "Default Devices". */
+static void make_devices(void)
+{
+	static const struct { const char *path; int major, minor; } nodes[] = {
+		{"dev/null", 1, 3},   {"dev/zero", 1, 5},    {"dev/full", 1, 7},
+		{"dev/random", 1, 8}, {"dev/urandom", 1, 9}, {"dev/tty", 5, 0},
+	};
+	static const struct { const char *target, *path; } links[] = {
+		{"/proc/self/fd", "dev/fd"},       {"/proc/self/fd/0", "dev/stdin"},
+		{"/proc/self/fd/1", "dev/stdout"}, {"/proc/self/fd/2", "dev/stderr"},
+		{"/proc/kcore", "dev/core"},       {"pts/ptmx", "dev/ptmx"},
+	};
+
+	umask(0); /* or it would take write permission from mode 0666 */
+	for (size_t i = 0; i < LENGTH(nodes); i++)
+		must(mknod(nodes[i].path, S_IFCHR | 0666, makedev(nodes[i].major, nodes[i].minor)),
+		     "create", nodes[i].path);
+	for (size_t i = 0; i < LENGTH(links); i++)
+		must(symlink(links[i].target, links[i].path), "link", links[i].path);
+	umask(022);
+}
+
+/* Makes the working directory the root and drops the host's tree. */
+static void pivot(void)
+{
+	/* With "." twice the old root ends up stacked on the new one, so it needs
+	 * no folder of its own to be put away in (pivot_root(2), NOTES). */
+	must(syscall(SYS_pivot_root, ".", "."), "pivot_root to", ".");
+	must(umount2(".", MNT_DETACH), "detach", "the old root");
+	must(chdir("/"), "enter", "/");
+}
+
+/*
+ * Hides and write-protects what /proc and /sys show of the host: the lists that
+ * Docker and podman put into every config.json. A path that this kernel does
+ * not have needs no mask.
+ */
+static void protect_kernel_files(void)
+{
+	static const char *const masked_files[] = {
+		"/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
+		"/proc/timer_stats", "/proc/sched_debug",
+	};
+	static const char *const masked_folders[] = {
+		"/proc/acpi", "/proc/asound", "/proc/scsi", "/sys/firmware",
+	};
+	static const char *const read_only[] = {
+		"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger",
+	};
+
+	for (size_t i = 0; i < LENGTH(masked_files); i++)
+		if (mount("/dev/null", masked_files[i], NULL, MS_BIND, NULL) == -1 && errno != ENOENT)
+			fail("mask", masked_files[i]);
+	for (size_t i = 0; i < LENGTH(masked_folders); i++)
+		if (mount("tmpfs", masked_folders[i], "tmpfs", MS_RDONLY, "size=0k") == -1 && errno != ENOENT)
+			fail("mask", masked_folders[i]);
+	for (size_t i = 0; i < LENGTH(read_only); i++) {
+		if (mount(read_only[i], read_only[i], NULL, MS_BIND | MS_REC, NULL) == -1) {
+			if (errno == ENOENT)
+				continue;
+			fail("bind", read_only[i]);
+		}
+		/* The kernel ignores MS_RDONLY while it binds: it takes a second call. */
+		must(mount(NULL, read_only[i], NULL,
+			   MS_BIND | MS_REMOUNT | MS_RDONLY | NO_SUID_EXEC_DEV, NULL),
+		     "make read-only", read_only[i]);
+	}
+}
+
+/* Brings `lo` up: a new network namespace has it, down. */
+static void loopback_up(void)
+{
+	struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+	int fd = must(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "open", "a socket");
+
+	must(ioctl(fd, SIOCSIFFLAGS, &request), "bring up", "lo");
+	close(fd);
+}
+
+/*
+ * Keeps the fourteen capabilities that Docker and podman leave to a container,
+ * of those that the caller has, and gives up gaining others by exec.
+ */
+static void drop_capabilities(void)
+{
+	const uint64_t usual =
+		1ull << CAP_CHOWN | 1ull << CAP_DAC_OVERRIDE | 1ull << CAP_FSETID |
+		1ull << CAP_FOWNER | 1ull << CAP_MKNOD | 1ull << CAP_NET_RAW |
+		1ull << CAP_SETGID | 1ull << CAP_SETUID | 1ull << CAP_SETFCAP |
+		1ull << CAP_SETPCAP | 1ull << CAP_NET_BIND_SERVICE |
+		1ull << CAP_SYS_CHROOT | 1ull << CAP_KILL | 1ull << CAP_AUDIT_WRITE;
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct sets[2];
+
+	/* The bounding set first: dropping from it takes CAP_SETPCAP. EINVAL
+	 * means a number beyond the last capability of this kernel. */
+	for (int cap = 0; cap < 64; cap++)
+		if (!(usual >> cap & 1) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == -1) {
+			if (errno == EINVAL)
+				break;
+			fail("drop from the bounding set", "a capability");
+		}
+
+	must(syscall(SYS_capget, &header, sets), "read", "capabilities");
+	for (int half = 0; half < 2; half++) {
+		sets[half].permitted &= (uint32_t)(usual >> (32 * half));
+		sets[half].effective = sets[half].permitted;
+		sets[half].inheritable = 0;
+	}
+	must(syscall(SYS_capset, &header, sets), "set", "capabilities");
+	must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "set", "no_new_privs");
+}
+
+struct options {
+	int all_namespaces; /* six, rather than the four of chapters 01 to 03 */
+	const char *scratch; /* folder for the overlay's tmpfs, or NULL for none */
+	const char *rootfs;
+	char **command;
+};
+
+/* The child's steps, in the order that the kernel requires. */
+static _Noreturn void become_container(const struct options *options)
+{
+	must(sethostname("floor", 5), "set", "the hostname");
+	if (options->all_namespaces)
+		loopback_up();
+	enter_rootfs(options->rootfs, options->scratch);
+	mount_file_systems();
+	make_devices();
+	pivot();
+	protect_kernel_files(); /* after the pivot: these paths are the container's */
+	if (options->all_namespaces)
+		drop_capabilities(); /* last: mounting took CAP_SYS_ADMIN */
+	execv(options->command[0], options->command);
+	fail("run", options->command[0]);
+}
+
+static _Noreturn void usage(void)
+{
+	fputs("usage: floor [--namespaces 4|6] [--overlay SCRATCH] ROOTFS COMMAND [ARGUMENT...]\n",
+	      stderr);
+	exit(OUR_ERROR);
+}
+
+static struct options parse(char **arguments)
+{
+	struct options options = {.all_namespaces = 1};
+
+	for (; arguments[0] && arguments[1] && strncmp(arguments[0], "--", 2) == 0; arguments += 2) {
+		if (strcmp(arguments[0], "--overlay") == 0)
+			options.scratch = arguments[1];
+		else if (strcmp(arguments[0], "--namespaces") == 0 && strcmp(arguments[1], "4") == 0)
+			options.all_namespaces = 0;
+		else if (strcmp(arguments[0], "--namespaces") != 0 || strcmp(arguments[1], "6") != 0)
+			usage();
+	}
+	if (arguments[0] == NULL || arguments[1] == NULL)
+		usage();
+	options.rootfs = arguments[0];
+	options.command = arguments + 1;
+	return options;
+}
+
+int main(int count, char **arguments)
+{
+	struct options options;
+	int status;
+	pid_t child;
+	/* clone3 rather than clone: it needs no stack, the child gets a copy of
+	 * ours, and all namespaces come in the one call that makes the process. */
+	struct clone_args clone = {
+		.flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC,
+		.exit_signal = SIGCHLD,
+	};
+
+	if (count < 3)
+		usage();
+	options = parse(arguments + 1);
+	if (options.all_namespaces)
+		clone.flags |= CLONE_NEWNET | CLONE_NEWCGROUP;
+
+	child = must(syscall(SYS_clone3, &clone, sizeof clone), "clone", "the container");
+	if (child == 0)
+		become_container(&options);
+
+	while (waitpid(child, &status, 0) == -1)
+		if (errno != EINTR)
+			fail("wait for", "the container");
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}

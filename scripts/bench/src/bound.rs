@@ -1,0 +1,172 @@
+//! States a bound in words and judges results by it.
+
+use crate::table::{Summary, ratio, time};
+use anyhow::{Context, Error, Result, bail};
+use std::fmt::{self, Display};
+use std::str::FromStr;
+use std::time::Duration;
+
+/// `NAME cpu|wall <|<= NUMBER s|ms|OTHER`: the median of one command must stay
+/// under a time, or under a multiple of what another command takes.
+#[derive(Clone)]
+pub struct Bound {
+    command: String,
+    measure: Measure,
+    strict: bool,
+    limit: Limit,
+}
+
+#[derive(Clone, Copy)]
+enum Measure {
+    Cpu,
+    Wall,
+}
+
+#[derive(Clone)]
+enum Limit {
+    Time(Duration),
+    Multiple { factor: f64, of: String },
+}
+
+/// What came of a bound.
+pub enum Verdict {
+    /// It holds.
+    Held(String),
+    /// It does not, and by how much.
+    Broken(String),
+    /// This command was not measured.
+    NotRun(String),
+}
+
+impl Bound {
+    /// Compares medians.
+    pub fn judge(&self, results: &[Summary]) -> Verdict {
+        let median = |name: &str| {
+            let found = results.iter().find(|result| result.name == name);
+            found.map(|result| self.measure.median(result)).ok_or_else(|| name.to_owned())
+        };
+        let measured = match median(&self.command) {
+            Ok(measured) => measured,
+            Err(missing) => return Verdict::NotRun(missing),
+        };
+        let (value, limit, shown) = match &self.limit {
+            Limit::Time(limit) => (measured.as_secs_f64(), limit.as_secs_f64(), time(measured)),
+            Limit::Multiple { factor, of } => match median(of) {
+                Ok(base) => {
+                    let value = ratio(measured, base);
+                    (value, *factor, format!("{value:.2}"))
+                }
+                Err(missing) => return Verdict::NotRun(missing),
+            },
+        };
+        if value < limit || (value == limit && !self.strict) {
+            Verdict::Held(shown)
+        } else {
+            Verdict::Broken(shown)
+        }
+    }
+}
+
+impl Measure {
+    fn median(self, result: &Summary) -> Duration {
+        match self {
+            Measure::Cpu => result.cpu.median,
+            Measure::Wall => result.wall.median,
+        }
+    }
+}
+
+impl FromStr for Bound {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let [command, measure, sign, number, unit] = words[..] else {
+            bail!("not of the form `NAME cpu|wall <|<= NUMBER s|ms|OTHER`");
+        };
+        let number: f64 = number.parse().with_context(|| format!("not a number: {number}"))?;
+        let seconds = |factor| Duration::try_from_secs_f64(number * factor).map(Limit::Time);
+        Ok(Self {
+            command: command.to_owned(),
+            measure: match measure {
+                "cpu" => Measure::Cpu,
+                "wall" => Measure::Wall,
+                other => bail!("neither cpu nor wall: {other}"),
+            },
+            strict: match sign {
+                "<" => true,
+                "<=" => false,
+                other => bail!("neither < nor <=: {other}"),
+            },
+            limit: match unit {
+                "s" => seconds(1.0)?,
+                "ms" => seconds(1e-3)?,
+                of => Limit::Multiple { factor: number, of: of.to_owned() },
+            },
+        })
+    }
+}
+
+impl Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let measure = match self.measure {
+            Measure::Cpu => "CPU",
+            Measure::Wall => "wall time",
+        };
+        let sign = if self.strict { "below" } else { "at most" };
+        write!(f, "{measure} of {} is {sign} ", self.command)?;
+        match &self.limit {
+            Limit::Time(limit) => write!(f, "{}", time(*limit)),
+            Limit::Multiple { factor, of } => write!(f, "{factor} × that of {of}"),
+        }
+    }
+}
+
+impl Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&match self {
+            Verdict::Held(value) => format!("ok ({value})"),
+            Verdict::Broken(value) => format!("too slow ({value})"),
+            Verdict::NotRun(name) => format!("not run (no {name})"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::Spread;
+
+    fn result(name: &str, millis: u64) -> Summary {
+        let median = Duration::from_millis(millis);
+        let spread = Spread { best: Duration::ZERO, median };
+        Summary { name: name.to_owned(), cpu: spread, wall: spread, peak: None }
+    }
+
+    fn verdict(bound: &str) -> String {
+        let results = [result("ours", 6), result("floor", 3), result("peer", 6)];
+        bound.parse::<Bound>().unwrap().judge(&results).to_string()
+    }
+
+    #[test]
+    fn judges_ratios_and_times() {
+        assert_eq!(verdict("ours cpu <= 2 floor"), "ok (2.00)");
+        assert_eq!(verdict("ours cpu <= 1.9 floor"), "too slow (2.00)");
+        assert_eq!(verdict("ours cpu < 1 peer"), "too slow (1.00)");
+        assert_eq!(verdict("ours wall < 7 ms"), "ok (6.00 ms)");
+        assert_eq!(verdict("ours wall < 0.005 s"), "too slow (6.00 ms)");
+    }
+
+    #[test]
+    fn does_not_judge_what_was_not_measured() {
+        assert_eq!(verdict("ours cpu < 1 absent"), "not run (no absent)");
+        assert_eq!(verdict("absent wall < 1 s"), "not run (no absent)");
+    }
+
+    #[test]
+    fn refuses_nonsense() {
+        for text in ["", "ours cpu < 2", "ours ram < 2 s", "ours cpu > 2 s", "ours cpu < x s"] {
+            assert!(text.parse::<Bound>().is_err(), "{text}");
+        }
+    }
+}

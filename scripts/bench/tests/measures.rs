@@ -1,0 +1,50 @@
+//! Runs the program on commands whose cost is known in advance.
+
+use std::process::{Command, Output};
+
+fn bench(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_bench")).args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// `dd` fills a buffer of 16 MiB; the shell that waits for it stays small.
+#[test]
+fn finds_the_largest_process() {
+    let dd = "dd if=/dev/zero of=/dev/null bs=16M count=1 2>/dev/null; :";
+    let kib = |script| text(&bench(&["peak", "sh", "-c", script]).stdout).trim().parse().unwrap();
+    let (large, small): (u64, u64) = (kib(dd), kib(":"));
+    assert!((16 * 1024..32 * 1024).contains(&large), "{large}");
+    assert!(small < 8 * 1024, "{small}");
+}
+
+#[test]
+fn judges_bounds_by_its_exit_status() {
+    let compare = |bound| {
+        let options = ["compare", "--rounds=3", "--warmup=1", "--pause=0", "--baseline=quick"];
+        let commands = ["::", "quick", "true", "::", "slow", "sleep", "0.1"];
+        bench(&[&options[..], &["--require", bound], &commands[..]].concat())
+    };
+    let held = compare("slow wall < 5 s");
+    assert!(held.status.success() && text(&held.stdout).contains("ok ("), "{held:?}");
+    let broken = compare("slow wall <= 1 quick");
+    assert_eq!(broken.status.code(), Some(1), "{broken:?}");
+    assert!(text(&broken.stdout).contains("too slow ("), "{broken:?}");
+}
+
+#[test]
+fn names_the_command_that_fails() {
+    let output = bench(&["compare", "--warmup=0", "--pause=0", "::", "liar", "false"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("liar failed"), "{output:?}");
+}
+
+#[test]
+fn refuses_a_command_that_leaves_a_process() {
+    let script = "sleep 3 >/dev/null 2>&1 &";
+    let output = bench(&["compare", "--warmup=0", "--pause=0", "::", "litter", "sh", "-c", script]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("litter left a process running"), "{output:?}");
+}
