@@ -13,6 +13,8 @@ harness::kernel_tests!(
     leaks_a_mount,
     leaks_a_process,
     leaks_a_cgroup,
+    leaks_a_link,
+    leaks_a_setting,
     leaks_state,
     hangs => 2,
     hangs_long,
@@ -58,6 +60,15 @@ fn leaks_a_cgroup() {
     fs::create_dir(hierarchy.join("leaked")).expect("a cgroup of our own");
 }
 
+fn leaks_a_link() {
+    let link = ["link", "add", "leaked", "type", "veth", "peer", "name", "other"];
+    assert!(Command::new("ip").args(link).status().expect("ip starts").success());
+}
+
+fn leaks_a_setting() {
+    fs::write("/proc/sys/net/ipv4/ip_forward", "1").expect("root may");
+}
+
 fn leaks_state() {
     fs::write("/run/coracle/leaked", "").expect("a file of our own");
 }
@@ -66,9 +77,9 @@ fn hangs() {
     sleep(Duration::from_secs(3600));
 }
 
-/// Leaves word of itself on the shared file system, then waits to be found.
+/// Runs until somebody ends the test program.
 fn hangs_long() {
-    let _ = Command::new("sleep").arg("5432").stdout(Stdio::null()).status();
+    let _ = Command::new("sleep").arg("5432").status();
 }
 
 /// Children that neither end nor exec, until the kernel says no; 600 at most.
@@ -101,8 +112,9 @@ fn kills_everything() {
     let _ = Command::new("sh").args(["-c", "kill -9 -1; kill -9 1"]).status();
 }
 
-/// Two GiB in a tmpfs, which are charged as memory.
+/// Two GiB in a tmpfs, which are charged as memory. It asks to be killed before those who watch.
 fn eats_memory() {
+    fs::write("/proc/self/oom_score_adj", "1000").expect("anybody may volunteer");
     mount_tmpfs("/mnt");
     let status = Command::new("dd")
         .args(["if=/dev/zero", "of=/mnt/file", "bs=1M", "count=2048"])

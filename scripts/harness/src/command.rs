@@ -72,10 +72,11 @@ pub fn run(command: &mut Command) -> Output {
 /// # Panics
 /// If it does not start or does not end in time.
 pub fn run_within(command: &mut Command, limit: Duration) -> Output {
-    let mut child =
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap_or_else(|error| {
-            panic!("cannot start {}: {error}", command.get_program().display())
-        });
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("cannot start {:?}: {error}", command.get_program()));
     let Captured { status, stdout, stderr } = capture(&mut child, limit);
     let Some(status) = status else {
         let _ = child.kill();

@@ -22,6 +22,9 @@ impl Leaks {
     /// Counts what there is now.
     pub fn snapshot() -> Leaks {
         let mut found = BTreeMap::new();
+        if !Path::new("/proc/self/mountinfo").exists() {
+            add(&mut found, "blindness: /proc is gone".to_owned());
+        }
         mounts(&mut found);
         processes(&mut found);
         folders_below(Path::new("/sys/fs/cgroup"), &mut found);

@@ -80,14 +80,24 @@ pub fn not_run(reason: impl Into<String>) -> ! {
 }
 
 /// Runs the tests that the command line asks for, in parallel; the body of `kernel_tests!`.
+/// `--nocapture` shows what tests print, also when they pass.
 pub fn main(tests: &'static [Test]) -> ExitCode {
     if let Some(status) = sandbox::stage(tests) {
         return status; // this process is one that `sandbox::run` started
     }
     let arguments = Arguments::from_args();
+    let shows_output = arguments.nocapture || arguments.show_output;
     if !arguments.list && nix::unistd::geteuid().is_root() {
         safety_cgroup::sweep();
     }
-    let trials = tests.iter().map(|test| Trial::ignorable_test(test.name, || sandbox::run(test)));
-    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+    let trial = |test: &'static Test| {
+        Trial::ignorable_test(test.name, move || {
+            let (completion, output) = sandbox::run(test)?;
+            if shows_output && !output.is_empty() {
+                println!("---- {} prints ----\n{output}", test.name);
+            }
+            Ok(completion)
+        })
+    };
+    libtest_mimic::run(&arguments, tests.iter().map(trial).collect()).exit_code()
 }

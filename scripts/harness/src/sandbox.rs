@@ -27,6 +27,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Once;
@@ -38,10 +39,12 @@ const INNER: &str = "--sandbox-inner";
 const FOLDERS: [(&str, &str); 3] =
     [("CORACLE_ROOT", "/run/lib/coracle"), ("CORACLE_RUN", "/run/coracle"), ("TMPDIR", "/run/tmp")];
 
-/// Runs `test` in a sandbox and waits for its verdict. Called in a thread per test.
-pub fn run(test: &Test) -> Result<Completion, Failed> {
+/// Runs `test` in a sandbox and waits for its verdict; a test that does not fail also returns what
+/// it printed. Called in a thread per test.
+pub fn run(test: &Test) -> Result<(Completion, String), Failed> {
     if !nix::unistd::geteuid().is_root() {
-        return Ok(Completion::ignored_with("needs root: run scripts/test, which asks sudo"));
+        let reason = "needs root: run scripts/test, which asks sudo";
+        return Ok((Completion::ignored_with(reason), String::new()));
     }
     let cgroup = SafetyCgroup::create();
     say_once_what_is_unlimited(&cgroup);
@@ -59,7 +62,8 @@ pub fn run(test: &Test) -> Result<Completion, Failed> {
     let _ = child.kill(); // the stages below die with it
     cgroup.kill();
     let _ = child.wait();
-    verdict(test, &captured, &read_report(&mut report)?)
+    let completion = verdict(test, &captured, &read_report(&mut report)?)?;
+    Ok((completion, captured.stdout + &captured.stderr))
 }
 
 fn read_report(report: &mut File) -> io::Result<String> {
@@ -76,6 +80,9 @@ fn verdict(test: &Test, captured: &Captured, report: &str) -> Result<Completion,
         (_, "passed") => return Ok(Completion::Completed),
         (_, "not run") => return Ok(Completion::ignored_with(rest.trim_end())),
         (_, "failed") => rest.trim_end().to_owned(),
+        (Some(status), _) if status.code() == Some(137) => {
+            "killed: a test that needs more than 1 GiB of memory ends so".to_owned()
+        }
         (Some(status), _) => format!("the test's process ended without a verdict ({status})"),
     };
     Err(format!("{reason}\n{}{}", captured.stdout, captured.stderr).into())
@@ -108,6 +115,7 @@ pub fn stage(tests: &[Test]) -> Option<ExitCode> {
 
 fn outer(name: &str, cgroup: &str, parent: &str) -> io::Result<ExitCode> {
     die_with_parent(parent)?;
+    close_what_we_inherited()?;
     safety_cgroup::enter(cgroup).map_err(at("cannot join the safety cgroup"))?;
     let fresh = CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWPID
@@ -128,7 +136,8 @@ fn outer(name: &str, cgroup: &str, parent: &str) -> io::Result<ExitCode> {
         .args([INNER, name, &std::process::id().to_string()])
         .envs(FOLDERS)
         .status()?;
-    Ok(status.code().map_or(ExitCode::FAILURE, |code| ExitCode::from(code as u8)))
+    let killed_by = status.signal().unwrap_or_default();
+    Ok(ExitCode::from(status.code().unwrap_or(128 + killed_by) as u8)) // as a shell tells it
 }
 
 fn inner(test: &Test, parent: &str) -> io::Result<ExitCode> {
@@ -141,7 +150,7 @@ fn inner(test: &Test, parent: &str) -> io::Result<ExitCode> {
     let left = before.left_behind();
     let leaked: String = left.iter().map(|thing| format!("left behind: {thing}\n")).collect();
     match result {
-        Ok(()) if left.is_empty() => write!(report, "passed\n")?,
+        Ok(()) if left.is_empty() => writeln!(report, "passed")?,
         Ok(()) => write!(report, "failed\n{leaked}")?,
         Err(thrown) => match thrown.downcast_ref::<NotRun>() {
             Some(NotRun(reason)) => write!(report, "not run\n{reason}")?,
@@ -149,6 +158,19 @@ fn inner(test: &Test, parent: &str) -> io::Result<ExitCode> {
         },
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Closes every descriptor above 2: whoever called us may have left some open, and a test of
+/// descriptors that leak into a container must not see them.
+fn close_what_we_inherited() -> io::Result<()> {
+    let open: Vec<i32> = fs::read_dir("/proc/self/fd")?
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_string_lossy().parse().ok())
+        .collect();
+    for descriptor in open.into_iter().filter(|descriptor| *descriptor > 2) {
+        let _ = nix::unistd::close(descriptor); // that of the folder itself is closed already
+    }
+    Ok(())
 }
 
 /// Asks for SIGKILL when the parent goes, and leaves if it went before we could ask.
