@@ -87,11 +87,11 @@ pub fn ratio(part: Duration, whole: Duration) -> f64 {
     part.as_secs_f64() / whole.as_secs_f64()
 }
 
-/// `2.71 ms` or, from ten seconds on, `27.1 s`.
+/// `2.71 ms` or, from one second on, `2.71 s`.
 pub fn time(time: Duration) -> String {
     match time.as_secs_f64() {
-        seconds if seconds < 10.0 => format!("{:.2} ms", seconds * 1000.0),
-        seconds => format!("{seconds:.1} s"),
+        seconds if seconds < 1.0 => format!("{:.2} ms", seconds * 1000.0),
+        seconds => format!("{seconds:.2} s"),
     }
 }
 
