@@ -7,7 +7,7 @@ use crate::{Subject, own_pid, procfs, rows, status::Status};
 use anyhow::{Context, Error, Result, bail};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::fmt::Display;
 
 /// A process, beside another.
@@ -255,11 +255,16 @@ impl Report {
             .is_ok_and(|numbers| numbers.get(1) == Some(&0));
         vec![
             match is_root {
-                true => "what is unknown takes CAP_SYS_PTRACE in the user namespace of the process",
+                true => "what is unknown is closed even to you: it takes CAP_SYS_PTRACE over the process",
                 false => "what is unknown is another user's: try it as root (sudo)",
             }
             .to_owned(),
         ]
+    }
+
+    /// The report as indented JSON, in the shape of [`crate::command::JSON_HELP`].
+    pub fn to_json(&self) -> Result<String> {
+        serde_json::to_string_pretty(self).context("cannot write the report as JSON")
     }
 
     /// The rows in the order of the table: group by group.
@@ -309,24 +314,26 @@ struct Rows<'a>(&'a Report);
 impl Serialize for Rows<'_> {
     fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
         out.collect_map(self.0.sorted_rows().into_iter().map(|row| {
-            let unknown = row.value.reason().or(row.reference.reason());
-            let shape = json!({
-                "group": row.group,
-                "verdict": self.0.against.word(row.verdict),
-                "value": row.value.data(),
-                "reference": row.reference.data(),
-                "unknown": unknown,
-            });
-            (&row.name, shape)
+            let entry = Entry {
+                group: row.group,
+                verdict: self.0.against.word(row.verdict),
+                value: row.value.data(),
+                reference: row.reference.data(),
+                unknown: row.value.reason().or(row.reference.reason()),
+            };
+            (&row.name, entry)
         }))
     }
 }
 
-impl Report {
-    /// The report as indented JSON, in the shape of [`crate::command::JSON_HELP`].
-    pub fn to_json(&self) -> Result<String> {
-        serde_json::to_string_pretty(self).context("cannot write the report as JSON")
-    }
+/// A row in JSON.
+#[derive(Serialize)]
+struct Entry<'a> {
+    group: Group,
+    verdict: Option<&'static str>,
+    value: &'a Value,
+    reference: &'a Value,
+    unknown: Option<&'a str>,
 }
 
 #[cfg(test)]

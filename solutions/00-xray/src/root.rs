@@ -95,8 +95,8 @@ pub fn layers(mount: &Mount) -> Option<Layers> {
     let mut layers = Layers { upper: None, work: None, lower: Vec::new() };
     for option in &mount.super_options {
         match option.split_once('=') {
-            Some(("upperdir", path)) => layers.upper = Some(path.to_owned()),
-            Some(("workdir", path)) => layers.work = Some(path.to_owned()),
+            Some(("upperdir", path)) => layers.upper = Some(unescape(path)),
+            Some(("workdir", path)) => layers.work = Some(unescape(path)),
             Some(("lowerdir", paths)) => layers.lower.extend(split_layers(paths)),
             // Since Linux 6.5 layers can be given one by one, without a list and its colons.
             Some(("lowerdir+" | "datadir+", path)) => layers.lower.push(path.to_owned()),
@@ -106,20 +106,29 @@ pub fn layers(mount: &Mount) -> Option<Layers> {
     Some(layers)
 }
 
-/// Splits `a:b`, in which overlayfs writes a colon of a name as `\:` and a double colon before a
-/// data-only layer.
+/// Splits `a:b`. A double colon, before layers that hold data only, is one as well.
 fn split_layers(list: &str) -> Vec<String> {
-    let mut layers = vec![String::new()];
-    let mut characters = list.chars();
+    let mut escaped = false;
+    let between = |character| {
+        let is_colon = character == ':' && !escaped;
+        escaped = character == '\\' && !escaped;
+        is_colon
+    };
+    list.split(between).filter(|layer| !layer.is_empty()).map(unescape).collect()
+}
+
+/// Undoes overlayfs's own escapes: it keeps a path as it was given to mount(2), where a colon or
+/// a comma of a name has a backslash before it.
+fn unescape(path: &str) -> String {
+    let mut plain = String::with_capacity(path.len());
+    let mut characters = path.chars();
     while let Some(character) = characters.next() {
         match character {
-            ':' => layers.push(String::new()),
-            '\\' => layers.last_mut().expect("never empty").extend(characters.next()),
-            _ => layers.last_mut().expect("never empty").push(character),
+            '\\' => plain.extend(characters.next()),
+            _ => plain.push(character),
         }
     }
-    layers.retain(|layer| !layer.is_empty());
-    layers
+    plain
 }
 
 impl fmt::Display for Root {
@@ -206,9 +215,9 @@ mod tests {
 
     #[test]
     fn reads_layers_given_as_a_list_and_one_by_one() {
-        let listed = overlay(r"rw,lowerdir=/a\134:b:/c,upperdir=/u,workdir=/w");
+        let listed = overlay(r"rw,lowerdir=/a\134:b:/c,upperdir=/u\134\054v,workdir=/w");
         assert_eq!(listed.lower, ["/a:b", "/c"]);
-        assert_eq!(listed.upper.as_deref(), Some("/u"));
+        assert_eq!(listed.upper.as_deref(), Some("/u,v"));
         let single = overlay("ro,lowerdir+=/a:b,lowerdir+=/c,datadir+=/d");
         assert_eq!(single.lower, ["/a:b", "/c", "/d"]);
         assert_eq!(single.upper, None);

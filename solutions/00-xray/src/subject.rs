@@ -67,28 +67,30 @@ impl Subject {
 }
 
 fn explain(pid: u32, error: Error) -> Error {
-    let hidden = hidepid().is_some();
-    match (procfs::is_gone(&error), hidden) {
-        // With hidepid=2 a hidden process looks like none at all, even to who knows its number.
-        (true, true) => error.context(format!(
-            "no process {pid} that you may see\nhint: this /proc is mounted with hidepid, which \
-             hides other people's processes: try it as root (sudo)"
-        )),
-        (true, false) => error.context(format!("no process {pid}")),
-        (false, true) => error.context(format!(
-            "cannot look at process {pid}\nhint: this /proc is mounted with hidepid, which \
-             closes other people's processes: try it as root (sudo)"
-        )),
-        (false, false) => error,
-    }
+    let text = match (procfs::is_gone(&error), hides_processes()) {
+        (true, false) => format!("no process {pid}"),
+        // A hidden process looks like none at all, even to who knows its number.
+        (true, true) => format!(
+            "no process {pid}, or it is hidden from you\n\
+             hint: this /proc hides other people's processes (hidepid): root sees them"
+        ),
+        (false, true) => format!(
+            "cannot look at process {pid}\n\
+             hint: this /proc closes other people's processes (hidepid): root sees them"
+        ),
+        (false, false) => format!("cannot look at process {pid}"),
+    };
+    error.context(text)
 }
 
-/// The option with which the reader's `/proc` hides processes, see `proc(5)`; none if it does not.
-fn hidepid() -> Option<String> {
-    let mounts = mounts::of(procfs::own_pid().ok()?).ok()?;
-    let proc = mounts.into_iter().rfind(|mount| mount.point.as_os_str() == "/proc")?;
-    let options = proc.super_options.into_iter();
-    options.into_iter().find(|option| option.starts_with("hidepid=") && option != "hidepid=off")
+/// Whether the reader's `/proc` hides other people's processes, see `proc(5)`.
+fn hides_processes() -> bool {
+    let Ok(mounts) = procfs::own_pid().and_then(mounts::of) else { return false };
+    let proc = mounts.into_iter().rfind(|mount| mount.point.as_os_str() == "/proc");
+    proc.is_some_and(|mount| {
+        let mut options = mount.super_options.iter();
+        options.any(|option| option.starts_with("hidepid=") && option != "hidepid=off")
+    })
 }
 
 fn describe_zombie(pid: u32, stat: &stat::Stat) -> String {
