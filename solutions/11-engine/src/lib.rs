@@ -1,1 +1,109 @@
-//! To be written.
+//! Runs a container from an image: all chapters, one after the other.
+//!
+//! Nothing here talks to the kernel in a new way. [`run`] is the list of everything built so far,
+//! in the order the kernel wants; the side files hold what an engine adds to a runtime:
+//! what to run ([`Request`], `command.rs`), as whom (`user.rs`), and where its traces are kept so
+//! that they can be found and removed (`container.rs`).
+
+mod command;
+mod container;
+mod request;
+mod user;
+
+pub use container::{Container, State, Status, list, remove};
+pub use request::Request;
+
+use anyhow::{Context, Result, ensure};
+use command::Command;
+use nix::fcntl::{OFlag, open};
+use nix::sched::CloneFlags;
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{dup2_stdin, geteuid};
+use process::Signals;
+use rootfs::inside;
+use rootfs::terminal::{Keyboard, Terminal};
+use std::convert::Infallible;
+use std::os::fd::AsFd;
+use std::path::Path;
+use user::Lifeline;
+
+/// Runs a container in the foreground and returns the command's exit status.
+///
+/// Whatever goes wrong, and also at the end if `--rm` was given, nothing of the container is left.
+// ANCHOR: run
+pub fn run(request: &Request) -> Result<u8> {
+    ensure!(
+        geteuid().is_root(),
+        "only root can run containers so far\nhint: run it again with sudo"
+    );
+    rootfs::own_executable::protect()?; // before anything exists that would have to be undone
+    let store = image::Store::open(&container::root_folder())?;
+    let image = image::pull(&store, &request.image, &image::Platform::host())?;
+    let container = Container::create(request, &image.reference)?;
+    let command = Command::new(request, &image.config.config, &container)?;
+    let terminal = request.tty.then(|| Terminal::prepare(request.keyboard())).transpose()?;
+    let lifeline = Lifeline::to_this_process()?;
+    let signals = Signals::block()?;
+    let namespaces = CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS | identity::NAMESPACES;
+
+    let started = process::start(
+        namespaces,
+        |pid| container.started(pid),
+        || {
+            let root = container.folder();
+            // ANCHOR: steps
+            rootfs::private()?; //                       nobody outside sees our mounts
+            overlay::mount(&image.layers, Some(&container.upper()), root)?;
+            rootfs::make_mount_points(root)?; //         images need not have them
+            rootfs::standard_mounts(root)?; //           /proc, /sys, /dev
+            identity::mqueue(root)?; //                  the mailboxes of our own IPC namespace
+            identity::names(command.hostname(), None)?;
+            request.volumes.iter().try_for_each(|volume| volume.mount(root))?;
+            rootfs::hide(root)?; //                      what knows or changes the whole machine
+            prepare_files(request, &command, root)?;
+            terminal.iter().try_for_each(|terminal| terminal.attach(root))?;
+            rootfs::pivot(root)?; //                     the old root is gone
+            become_command(request, &command, &lifeline)
+            // ANCHOR_END: steps
+        },
+    );
+    let child = started?; // an error drops `container`, and that removes it
+    match &terminal {
+        Some(terminal) => terminal.relay(request.keyboard(), &signals, &child)?,
+        None => signals.pass_on_to(&child)?,
+    }
+    let status = process::wait(&child)?;
+    container.ended(status)?;
+    Ok(status)
+}
+// ANCHOR_END: run
+
+/// What has to be done to the root while it can still be written: the working folder is made, and
+/// with `--read-only` the root, but none of the mounts in it, becomes read-only.
+fn prepare_files(request: &Request, command: &Command, root: &Path) -> Result<()> {
+    inside::inside_or_new(root, &command.working_folder, true).context("the working folder")?;
+    if request.read_only {
+        rootfs::read_only(inside::inside(root, Path::new("/"))?.as_fd())?;
+    }
+    if !request.interactive && !request.tty {
+        let nothing = open("/dev/null", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+        dup2_stdin(nothing).context("cannot close standard input")?;
+    }
+    Ok(())
+}
+
+/// The last steps, inside: each takes away something that the one before it still needed.
+fn become_command(request: &Request, command: &Command, lifeline: &Lifeline) -> Result<Infallible> {
+    umask(Mode::from_bits_truncate(0o022)); // not what our caller happens to have
+    rootfs::working_folder(&command.working_folder)?;
+    let home = user::become_user(command.user.as_deref(), lifeline)?;
+    let environment = command.environment(&home)?;
+    let exec = || process::exec(&command.arguments, &environment);
+    if request.init { process::init(exec) } else { exec() }
+}
+
+impl Request {
+    fn keyboard(&self) -> Keyboard {
+        if self.interactive { Keyboard::Connected } else { Keyboard::Unplugged }
+    }
+}

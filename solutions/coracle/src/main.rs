@@ -1,2 +1,59 @@
-//! To be written.
-fn main() {}
+//! `coracle`: the roof over all chapters. Subcommands only, no logic.
+
+mod ps;
+mod xray_rows;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// A container engine that you can read.
+#[derive(Parser)]
+#[command(
+    version,
+    disable_help_flag = true,
+    after_help = "Example: sudo coracle run --rm -it oci:./busybox:latest sh"
+)]
+struct Coracle {
+    /// Print help
+    #[arg(long, action = clap::ArgAction::Help, global = true)]
+    help: Option<bool>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a command in a new container
+    #[command(disable_help_flag = true)]
+    Run(engine::Request),
+    /// List containers
+    Ps(ps::Arguments),
+    /// Remove containers that have ended
+    Rm {
+        /// Name, ID, or the beginning of an ID
+        #[arg(required = true, value_name = "CONTAINER")]
+        containers: Vec<String>,
+    },
+    /// Show what isolates a process
+    Xray(xray::command::Arguments),
+}
+
+fn main() -> ExitCode {
+    process::finish(run())
+}
+
+fn run() -> anyhow::Result<u8> {
+    sys::close_all_but(&[])?; // whatever our caller left open stays out of the container
+    match Coracle::parse().command {
+        Command::Run(request) => return engine::run(&request),
+        Command::Ps(arguments) => ps::print(&arguments)?,
+        Command::Rm { containers } => {
+            for container in &containers {
+                engine::remove(container)?;
+                println!("{container}");
+            }
+        }
+        Command::Xray(arguments) => xray::command::run(&arguments, xray_rows::add)?,
+    }
+    Ok(0)
+}

@@ -1,0 +1,58 @@
+//! What a person can ask of `coracle run`: the flags of docker-run(1) that are built so far.
+
+use rootfs::Volume;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// A container as it was asked for. What is not said here the image decides.
+#[derive(clap::Args, Debug)]
+pub struct Request {
+    /// Keep standard input open; without it the command reads the end of a file
+    #[arg(short, long)]
+    pub interactive: bool,
+    /// Give the command a terminal of its own
+    #[arg(short, long)]
+    pub tty: bool,
+    /// Remove the container when it ends
+    #[arg(long)]
+    pub rm: bool,
+    /// The container's name [default: two random words]
+    #[arg(long, value_parser = crate::container::parse_name)]
+    pub name: Option<String>,
+    /// Set a variable; NAME alone takes its value from here
+    #[arg(short, long = "env", value_name = "NAME[=VALUE]")]
+    pub env: Vec<String>,
+    /// Read variables from a file, one a line
+    #[arg(long = "env-file", value_name = "FILE")]
+    pub env_files: Vec<PathBuf>,
+    /// The folder in which the command starts; made if it is missing
+    #[arg(short, long, value_name = "DIR", value_parser = absolute)]
+    pub workdir: Option<PathBuf>,
+    /// Run as this user: a name of the image's /etc/passwd or a number
+    #[arg(short, long, value_name = "USER[:GROUP]")]
+    pub user: Option<String>,
+    /// Show a file or folder of the host in the container; options: ro, rw, bind, rbind
+    #[arg(short, long = "volume", value_name = "SRC:DST[:OPTIONS]")]
+    pub volumes: Vec<Volume>,
+    /// The container's host name [default: the first 12 digits of its ID]
+    #[arg(long, short = 'h', value_name = "NAME")]
+    pub hostname: Option<String>,
+    /// Run this program in place of the image's; "" for none
+    #[arg(long, value_name = "PROGRAM")]
+    pub entrypoint: Option<String>,
+    /// Mount the root file system read-only; volumes, /dev and /tmp volumes stay as they are
+    #[arg(long)]
+    pub read_only: bool,
+    /// Put a small init at PID 1, which collects orphans and passes signals on
+    #[arg(long)]
+    pub init: bool,
+    /// The image: oci:DIR or oci:DIR:TAG, an OCI image layout on disk
+    pub image: String,
+    /// The command and its arguments, in place of the image's
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
+    pub command: Vec<OsString>,
+}
+
+fn absolute(text: &str) -> Result<PathBuf, String> {
+    if text.starts_with('/') { Ok(text.into()) } else { Err("must be an absolute path".into()) }
+}

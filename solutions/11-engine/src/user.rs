@@ -1,0 +1,146 @@
+//! Becomes the user that the container's command runs as.
+//!
+//! The kernel knows numbers only. Names are looked up in the image's own `/etc/passwd` and
+//! `/etc/group`, so this runs inside, after the pivot, where those paths can't lead astray.
+
+use anyhow::{Context, Result, ensure};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::{Gid, Uid, fchown, setgid, setgroups, setuid};
+use std::io::{IsTerminal, stdin};
+use std::os::fd::{AsFd, OwnedFd};
+
+/// Keeps a child from outliving the process that made it, also across a change of user.
+pub struct Lifeline(OwnedFd);
+
+impl Lifeline {
+    /// To be made in the parent, before the clone.
+    pub fn to_this_process() -> Result<Lifeline> {
+        let flags = rustix::process::PidfdFlags::empty();
+        Ok(Lifeline(rustix::process::pidfd_open(rustix::process::getpid(), flags)?))
+    }
+
+    /// In the child: asks again to die with the parent, and fails if it has died already. The
+    /// kernel forgets the wish when a process changes its user (PR_SET_PDEATHSIG, prctl(2)).
+    fn hold(&self) -> Result<()> {
+        process::die_with_parent()?;
+        let mut parent = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
+        ensure!(poll(&mut parent, PollTimeout::ZERO) == Ok(0), "the parent has died");
+        Ok(())
+    }
+}
+
+/// Becomes `USER[:GROUP]`, root if there is none, and returns the home folder.
+///
+/// Groups first, the user last: only root may change any of them.
+pub fn become_user(user: Option<&str>, lifeline: &Lifeline) -> Result<String> {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let account = Account::find(user.unwrap_or("0"), &read("/etc/passwd"), &read("/etc/group"))?;
+    if stdin().is_terminal() && account.uid != 0 {
+        // Like a login: whoever sits at the terminal owns it.
+        let _ = fchown(stdin(), Some(Uid::from_raw(account.uid)), None);
+    }
+    let groups: Vec<Gid> = account.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
+    setgroups(&groups).context("cannot set the groups")?;
+    setgid(Gid::from_raw(account.gid)).context("cannot set the group")?;
+    setuid(Uid::from_raw(account.uid)).context("cannot set the user")?;
+    lifeline.hold()?;
+    Ok(account.home)
+}
+
+/// What the image's files say about a user.
+#[derive(Debug, PartialEq, Eq)]
+struct Account {
+    uid: u32,
+    gid: u32,
+    groups: Vec<u32>,
+    home: String,
+}
+
+impl Account {
+    /// Finds `USER[:GROUP]`, names or numbers, in the texts of passwd(5) and group(5).
+    ///
+    /// As docker does it: a number need not be listed; without `:GROUP` the user's own group and
+    /// all that name the user as a member count, with it only that one.
+    fn find(wanted: &str, passwd: &str, group: &str) -> Result<Account> {
+        let (user, wanted_group) = match wanted.split_once(':') {
+            Some((user, group)) => (if user.is_empty() { "0" } else { user }, Some(group)),
+            None => (wanted, None),
+        };
+        let listed =
+            lines(passwd).find(|line| line.len() >= 6 && (line[0] == user || line[2] == user));
+        let number = |text: &str| text.parse().ok();
+        let uid = listed.as_ref().map_or_else(|| number(user), |line| number(line[2]));
+        let uid = uid.with_context(|| {
+            format!("the image has no user {user}\nhint: name one of its /etc/passwd, or a number")
+        })?;
+        let name = listed.as_ref().map_or("", |line| line[0]);
+        let mut groups = Vec::new();
+        let gid = match wanted_group.filter(|group| !group.is_empty()) {
+            Some(wanted) => {
+                let listed = lines(group)
+                    .find(|line| line.len() >= 3 && (line[0] == wanted || line[2] == wanted));
+                let gid = listed.map_or_else(|| number(wanted), |line| number(line[2]));
+                gid.with_context(|| {
+                    format!("the image has no group {wanted}\nhint: name one of its /etc/group, or a number")
+                })?
+            }
+            None => {
+                let has_member = |line: &Vec<&str>| {
+                    line.len() >= 4 && line[3].split(',').any(|member| member == name)
+                };
+                let memberships = lines(group).filter(|line| !name.is_empty() && has_member(line));
+                groups.extend(memberships.filter_map(|line| number(line[2])));
+                listed.as_ref().and_then(|line| number(line[3])).unwrap_or(0)
+            }
+        };
+        if !groups.contains(&gid) {
+            groups.insert(0, gid);
+        }
+        let home = listed.map(|line| line[5]).filter(|home| !home.is_empty()).unwrap_or("/");
+        Ok(Account { uid, gid, groups, home: home.to_owned() })
+    }
+}
+
+fn lines(text: &str) -> impl Iterator<Item = Vec<&str>> {
+    text.lines().map(|line| line.split(':').collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nweb:x:33:34:web:/srv:/bin/sh\nbroken\n";
+    const GROUP: &str = "root:x:0:\nwww:x:34:\nlogs:x:4:other,web\nstaff:x:50:\n";
+
+    fn find(wanted: &str) -> Account {
+        Account::find(wanted, PASSWD, GROUP).unwrap()
+    }
+
+    #[test]
+    fn a_user_brings_its_group_its_memberships_and_its_home() {
+        let web = Account { uid: 33, gid: 34, groups: vec![34, 4], home: "/srv".into() };
+        assert_eq!(find("web"), web);
+        assert_eq!(find("33"), web);
+    }
+
+    #[test]
+    fn a_number_need_not_be_listed() {
+        let nobody = Account { uid: 4711, gid: 0, groups: vec![0], home: "/".into() };
+        assert_eq!(find("4711"), nobody);
+    }
+
+    #[test]
+    fn a_given_group_is_the_only_one() {
+        assert_eq!(find("web:staff").groups, [50]);
+        assert_eq!(find("web:77").groups, [77]);
+        assert_eq!(find(":staff").uid, 0);
+    }
+
+    #[test]
+    fn a_name_must_be_listed() {
+        for wanted in ["nobody-here", "web:nogroup", "4294967296", "-1"] {
+            let error = Account::find(wanted, PASSWD, GROUP).unwrap_err();
+            assert!(error.to_string().contains("\nhint: "), "{error}");
+        }
+    }
+}
