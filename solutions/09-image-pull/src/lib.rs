@@ -1,1 +1,244 @@
-//! To be written.
+//! Turns an image into folders that can be mounted, and trusts none of its bytes.
+//!
+//! An image is a small tree of documents. Each names the next by its *digest*, the SHA-256 of its
+//! bytes, so whoever knows the digest at the top can check everything below it:
+//!
+//! ```text
+//! index ──▶ manifest ──▶ config      what to run; the diffIDs: what each layer hashes to unpacked
+//!  one for      │
+//!  each         └──────▶ layers      tar archives, compressed; lowest first
+//!  platform
+//! ```
+//!
+//! Read [`pull`] first: it walks down that tree. Then the three things that an image may not be
+//! trusted with: to be made for this machine ([`pick_platform`]), to be what it says
+//! ([`Verified`]), and to stay in its folder ([`safe_path`]).
+
+mod attributes;
+mod decompress;
+mod digest;
+mod documents;
+mod entries;
+mod flat;
+mod layout;
+mod parallel;
+mod platform;
+mod remove;
+mod store;
+mod unpack;
+mod workplace;
+
+pub use digest::Digest;
+pub use documents::{Config, Descriptor, Index, Manifest, Process, RootFs};
+pub use flat::pull_flat;
+pub use platform::Platform;
+pub use store::Store;
+
+use anyhow::{Context, Result, bail, ensure};
+use decompress::decompress;
+use layout::Layout;
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use sha2::{Digest as _, Sha256};
+use std::cmp::Reverse;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::path::{Component, Path, PathBuf};
+use unpack::Markers;
+
+/// An image that is here, unpacked.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// The source as it was asked for.
+    pub reference: String,
+    /// The digest of the manifest.
+    pub digest: Digest,
+    /// How to run it.
+    pub config: Config,
+    /// The folder of each layer, lowest first, as `overlay` wants them.
+    pub layers: Vec<PathBuf>,
+}
+
+/// Brings the image that `source` (`oci:DIR` or `oci:DIR:TAG`) has for `platform` into the store.
+///
+/// Layers are unpacked in parallel; those that are there already are not read again. All threads
+/// have ended when this returns.
+// ANCHOR: pull
+pub fn pull(store: &Store, source: &str, platform: &Platform) -> Result<Image> {
+    let Found { layout, digest, config, layers } = find(source, platform)?;
+    let layers = parallel::map(&layers, |layer| {
+        store.layer(&layer.diff_id, |folder| unpack_layer(&layout, layer, folder, Markers::Convert))
+    })?;
+    Ok(Image { reference: source.to_owned(), digest, config, layers })
+}
+// ANCHOR_END: pull
+
+/// What the documents of an image say.
+struct Found {
+    layout: Layout,
+    digest: Digest,
+    config: Config,
+    layers: Vec<Layer>,
+}
+
+/// A layer has two names: one for its bytes as they are stored, one for the archive inside.
+struct Layer {
+    blob: Descriptor,
+    diff_id: Digest,
+}
+
+/// An index may name indexes. Honest ones go one level deep.
+const DEEPEST_INDEX: usize = 8;
+
+/// Walks from the index to the manifest to the config, checking each on the way.
+// ANCHOR: find
+fn find(source: &str, platform: &Platform) -> Result<Found> {
+    let layout = Layout::open(source)?;
+    let mut chosen = pick_platform(&layout.images()?, platform)?.clone();
+    for _ in 0..DEEPEST_INDEX {
+        if !chosen.is_index() {
+            break;
+        }
+        let index = layout.document(&chosen).and_then(|json| Index::parse(&json));
+        let index = index.with_context(|| format!("cannot read index {}", chosen.digest))?;
+        chosen = pick_platform(&index.manifests, platform)?.clone();
+    }
+    let digest = chosen.digest.clone();
+    let manifest = layout.document(&chosen).and_then(|json| Manifest::parse(&json));
+    let manifest = manifest.with_context(|| format!("cannot read manifest {digest}"))?;
+    let config = layout.document(&manifest.config).and_then(|json| Config::parse(&json));
+    let config =
+        config.with_context(|| format!("cannot read config {}", manifest.config.digest))?;
+    // The manifest may have come without a platform, and it can lie. The config is what we run.
+    let made_for = &config.platform;
+    ensure!(
+        made_for.suits(platform).is_some(),
+        "the image is for {made_for}, not for {platform}\nhint: --platform {made_for} takes it as it is"
+    );
+    let (blobs, diff_ids) = (manifest.layers, &config.rootfs.diff_ids);
+    let (here, there) = (blobs.len(), diff_ids.len());
+    ensure!(here == there, "manifest {digest} names {here} layers and its config {there}");
+    let pairs = blobs.into_iter().zip(diff_ids.iter().cloned());
+    let layers = pairs.map(|(blob, diff_id)| Layer { blob, diff_id }).collect();
+    Ok(Found { layout, digest, config, layers })
+}
+// ANCHOR_END: find
+
+/// Chooses the image that runs on the `wanted` machine: of those that do, the most specific one.
+// ANCHOR: pick_platform
+pub(crate) fn pick_platform<'a>(
+    images: &'a [Descriptor],
+    wanted: &Platform,
+) -> Result<&'a Descriptor> {
+    // ANCHOR: todo_pick_platform: find the image for the wanted platform; an image that stands alone need not say what it is for
+    let ranked = images.iter().filter_map(|i| Some((i.platform.as_ref()?.suits(wanted)?, i)));
+    let best = ranked.min_by_key(|(rank, _)| Reverse(*rank)).map(|(_, image)| image);
+    if let Some(image) = best.or_else(|| images.iter().find(|i| i.platform.is_none())) {
+        return Ok(image);
+    }
+    // ANCHOR_END: todo_pick_platform
+    let there = images.iter().filter_map(|image| image.platform.as_ref());
+    let there: Vec<_> = there.map(Platform::to_string).filter(|p| p != "unknown/unknown").collect();
+    bail!("there is no image for {wanted}\nhint: there is one for {}", there.join(", "))
+}
+// ANCHOR_END: pick_platform
+
+/// Unpacks one layer into `folder`. Only when this returns well are the files what they should be.
+// ANCHOR: unpack_layer
+fn unpack_layer(layout: &Layout, layer: &Layer, folder: &OwnedFd, markers: Markers) -> Result<()> {
+    let Descriptor { digest, size, .. } = &layer.blob;
+    let mut blob = Verified::new(layout.blob(&layer.blob)?, digest, Some(*size));
+    let mut unpack = || -> Result<()> {
+        let mut tar = Verified::new(decompress(&mut blob)?, &layer.diff_id, None);
+        unpack::archive(&mut tar, folder, markers)?;
+        tar.finish() // an archive may end before its bytes do; the digests are over all of them
+    };
+    let unpacked = unpack();
+    blob.finish()?; // a damaged blob explains whatever else went wrong
+    unpacked
+}
+// ANCHOR_END: unpack_layer
+
+/// A reader that lets bytes pass while it counts and hashes them, and that ends in an error if
+/// they were not the right ones. What has been read is worth nothing before that end is reached.
+pub(crate) struct Verified<'a, R> {
+    inner: R,
+    digest: &'a Digest,
+    size: Option<u64>,
+    hasher: Sha256,
+    seen: u64,
+}
+
+impl<'a, R: Read> Verified<'a, R> {
+    /// Expects bytes that hash to `digest` and, if it is known, exactly `size` of them.
+    pub fn new(inner: R, digest: &'a Digest, size: Option<u64>) -> Self {
+        Verified { inner, digest, size, hasher: Sha256::new(), seen: 0 }
+    }
+
+    /// Reads what is left, so that the end is seen and checked.
+    pub fn finish(mut self) -> Result<()> {
+        io::copy(&mut self, &mut io::sink())?;
+        Ok(())
+    }
+}
+
+impl<R: Read> Read for Verified<'_, R> {
+    // ANCHOR: verified
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        // ANCHOR: todo_digest_check: hash and count what passes; too many bytes, too few at the end, or a wrong hash there are errors
+        self.hasher.update(&buffer[..count]);
+        self.seen += count as u64;
+        let (digest, seen) = (self.digest, self.seen);
+        if self.size.is_some_and(|size| seen > size) {
+            return Err(damaged(format!("{digest} goes on after the bytes it should have")));
+        }
+        if count == 0 && !buffer.is_empty() {
+            if self.size.is_some_and(|size| seen < size) {
+                return Err(damaged(format!("{digest} ends after {seen} bytes")));
+            }
+            let is = Digest::from(self.hasher.clone());
+            if is != *digest {
+                return Err(damaged(format!("the bytes hash to {is} instead of {digest}")));
+            }
+        }
+        // ANCHOR_END: todo_digest_check
+        Ok(count)
+    }
+    // ANCHOR_END: verified
+}
+
+fn damaged(what: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+/// Finds the folder that an entry of a layer belongs in, without ever leaving `root`, and the
+/// entry's own name in it (`.` for the root itself).
+///
+/// A name is hostile in three ways. It can climb (`../x`), it can start at the top (`/x`), and it
+/// can be as plain as `a/x`, where `a` is a symlink to `/etc` that the same layer made a moment
+/// ago. No look at the text finds the third: only the kernel, asked to resolve the folder as if
+/// `root` were `/`, gets it right (openat2(2), since Linux 5.6). The last step is never resolved:
+/// whoever uses it must not follow a symlink there.
+// ANCHOR: safe_path
+pub(crate) fn safe_path(root: &OwnedFd, name: &Path) -> io::Result<(OwnedFd, OsString)> {
+    // ANCHOR: todo_safe_path: take the name apart, refuse what climbs out, and let the kernel open the folder inside the root
+    let mut steps: Vec<&OsStr> = Vec::new();
+    for step in name.components() {
+        match step {
+            Component::Normal(step) => steps.push(step),
+            Component::ParentDir if steps.pop().is_none() => {
+                return Err(io::Error::other("its name leads out of the layer"));
+            }
+            _ => {} // `.` means nothing, and `/` means the layer's own root
+        }
+    }
+    let Some(last) = steps.pop() else { return Ok((root.try_clone()?, ".".into())) };
+    let folder: PathBuf = [OsStr::new(".")].into_iter().chain(steps).collect();
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let folder = openat2(root, folder, flags, Mode::empty(), inside)?;
+    Ok((folder, last.to_owned()))
+    // ANCHOR_END: todo_safe_path
+}
+// ANCHOR_END: safe_path

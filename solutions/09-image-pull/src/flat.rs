@@ -1,0 +1,75 @@
+//! Unpacks an image into one folder, for those who want to look at it or to `chroot` into it.
+//!
+//! The store keeps layers apart and lets overlayfs lay them over each other. Here they are written
+//! on top of each other, from the lowest up, as `docker export` or `umoci unpack` would show them.
+
+use crate::remove::names;
+use crate::store::explain_full;
+use crate::unpack::Markers;
+use crate::workplace::Workplace;
+use crate::{Found, Image, Platform, attributes, find, unpack_layer};
+use anyhow::{Context, Result, ensure};
+use rustix::fs::renameat;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+/// The name of our folder in the target while we work. An image has no file of this name.
+const WORKPLACE: &str = ".image-pull-unpacking";
+
+/// Unpacks the image that `source` has for `platform` into `target`, which must be empty or absent.
+///
+/// The files appear in `target` when all is done and checked; a failure leaves it as it was. They
+/// have the image's owners and permissions: keep others out if you do not trust its set-user-id
+/// programs.
+pub fn pull_flat(source: &str, platform: &Platform, target: &Path) -> Result<Image> {
+    let found = find(source, platform)?;
+    let made = make_or_check_empty(target)
+        .with_context(|| format!("cannot unpack into {}", target.display()))?;
+    let unpacked = unpack(&found, target);
+    if unpacked.is_err() && made {
+        let _ = fs::remove_dir(target); // the error that counts is the one that we have
+    }
+    unpacked?;
+    let Found { digest, config, .. } = found;
+    Ok(Image { reference: source.to_owned(), digest, config, layers: vec![target.to_owned()] })
+}
+
+fn unpack(image: &Found, target: &Path) -> Result<()> {
+    let workplace = Workplace::claim(target.join(WORKPLACE))?;
+    let folder = workplace.folder()?;
+    for (number, layer) in image.layers.iter().enumerate() {
+        let pass = |markers| {
+            unpack_layer(&image.layout, layer, &folder, markers)
+                .map_err(|error| explain_full(error, target))
+                .with_context(|| format!("cannot unpack layer {}", layer.diff_id))
+        };
+        if number > 0 {
+            pass(Markers::Apply)?;
+        }
+        pass(Markers::Skip)?;
+    }
+    let cannot = || format!("cannot put the files into {}", target.display());
+    let top = File::open(target).with_context(cannot)?;
+    for name in names(&folder)?.collect::<io::Result<Vec<_>>>()? {
+        renameat(&folder, &*name, &top, &*name).with_context(cannot)?;
+    }
+    drop(workplace); // before the times are set, which this moves
+    attributes::copy(&folder, &top).with_context(cannot)
+}
+
+/// Makes sure of an empty folder. `true`: it was not there before.
+fn make_or_check_empty(target: &Path) -> Result<bool> {
+    let entries = match fs::read_dir(target) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            fs::create_dir(target)?;
+            return Ok(true);
+        }
+        entries => entries?,
+    };
+    for entry in entries {
+        let name = entry?.file_name(); // a killed run may have left its workplace
+        ensure!(name == WORKPLACE, "it is not empty\nhint: choose a new folder, or an empty one");
+    }
+    Ok(false)
+}

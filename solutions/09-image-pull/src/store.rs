@@ -1,0 +1,107 @@
+//! Keeps unpacked layers under one folder, for several processes at once.
+//!
+//! ```text
+//! ROOT/layers/sha256/<diffID>/     a layer: as soon as its folder is there, it is complete
+//! ROOT/unpacking/<diffID>/         one on its way; locked by who works on it
+//! ```
+//!
+//! A layer is unpacked in `unpacking`, checked to the last byte and then renamed. A process that
+//! is killed leaves its lock to the kernel and its remains to the next pull.
+
+use crate::Digest;
+use crate::workplace::Workplace;
+use anyhow::{Context, Error, Result};
+use rustix::fs::{statvfs, syncfs};
+use rustix::io::Errno;
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// Images and their unpacked layers on this machine.
+pub struct Store {
+    root: PathBuf,
+}
+
+impl Store {
+    /// Opens the store in `root`, which is made if it is not there.
+    ///
+    /// Nobody but its owner may enter: layers hold device nodes and set-user-id programs.
+    pub fn open(root: &Path) -> Result<Store> {
+        let store = Store { root: root.to_owned() };
+        let cannot = || {
+            format!(
+                "cannot open the store {}\nhint: run it as root, or set CORACLE_ROOT to a folder of yours",
+                root.display()
+            )
+        };
+        for folder in [root, &store.layers(), &store.unpacking()] {
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+            made.with_context(cannot)?;
+        }
+        fs::set_permissions(root, Permissions::from_mode(0o700)).with_context(cannot)?;
+        Workplace::remove_abandoned(&store.unpacking());
+        Ok(store)
+    }
+
+    /// The folder of the layer `diff_id`. If it is not there, `fill` is called with an empty one.
+    pub(crate) fn layer(
+        &self,
+        diff_id: &Digest,
+        fill: impl FnOnce(&OwnedFd) -> Result<()>,
+    ) -> Result<PathBuf> {
+        let layer = self.layers().join(diff_id.hex());
+        if layer.exists() {
+            return Ok(layer);
+        }
+        let unpack = || -> Result<()> {
+            let workplace = Workplace::claim(self.unpacking().join(diff_id.hex()))?;
+            if layer.exists() {
+                return Ok(()); // somebody else was faster while we waited for the lock
+            }
+            let folder = workplace.folder()?;
+            fill(&folder)?;
+            put_into_place(&folder, &workplace.root(), &layer)
+        }; // here what is left of the workplace goes, and its space is free again
+        let unpacked = unpack().map_err(|error| explain_full(error, &self.root));
+        unpacked.with_context(|| format!("cannot unpack layer {diff_id}"))?;
+        Ok(layer)
+    }
+
+    fn layers(&self) -> PathBuf {
+        self.root.join("layers/sha256")
+    }
+
+    fn unpacking(&self) -> PathBuf {
+        self.root.join("unpacking")
+    }
+}
+
+/// Renames a finished layer to where it is found. It has to be on the disk before its name is:
+/// after a power cut a folder that is there must still be complete.
+fn put_into_place(folder: &OwnedFd, from: &Path, to: &Path) -> Result<()> {
+    syncfs(folder).with_context(|| format!("cannot write {} to the disk", from.display()))?;
+    fs::rename(from, to).with_context(|| format!("cannot rename it to {}", to.display()))?;
+    let parent = to.parent().expect("a layer lies in the store");
+    File::open(parent)
+        .and_then(|parent| parent.sync_all())
+        .with_context(|| format!("cannot write {} to the disk", parent.display()))
+}
+
+/// If `error` says that the disk is full, adds which one and how much is free without the layer.
+pub(crate) fn explain_full(error: Error, folder: &Path) -> Error {
+    let full = |errno: i32| [Errno::NOSPC, Errno::DQUOT].map(Errno::raw_os_error).contains(&errno);
+    let is_full = error.chain().any(|cause| {
+        let errno = cause.downcast_ref::<Errno>().map(|errno| errno.raw_os_error());
+        let io_error = cause.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+        errno.or(io_error).is_some_and(full)
+    });
+    let (true, Ok(disk)) = (is_full, statvfs(folder)) else { return error };
+    let (mib, files) = ((disk.f_bavail * disk.f_frsize) >> 20, disk.f_favail);
+    let folder = folder.display();
+    error.context(format!(
+        "there is no room left in {folder}\nhint: {mib} MiB and {files} files are free there now, \
+         and the layer needs more; make room, or set CORACLE_ROOT to another disk"
+    ))
+}
