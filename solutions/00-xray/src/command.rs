@@ -12,14 +12,13 @@ const SHORT: [&str; 9] = ["pid", "mnt", "uts", "ipc", "user", "net", "cgroup", "
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = JSON_HELP)]
 pub struct Arguments {
-    /// The process to look at [default: the one that called xray, such as your shell]
+    /// The process to look at [default: the caller, such as your shell]
     #[arg(value_parser = parse_pid, allow_negative_numbers = true)]
     pub pid: Option<u32>,
 
     /// A second process to put beside it, instead of "the host"
     ///
-    /// Without it the process is compared with xray itself, which is in the same namespaces as
-    /// the shell that called it. That is what "host" means, also inside of a container.
+    /// "Host" means where xray itself runs, also inside of a container.
     #[arg(value_parser = parse_pid, allow_negative_numbers = true)]
     pub other: Option<u32>,
 
@@ -41,7 +40,7 @@ pub const JSON_HELP: &str = "\
 JSON (format 1):
   format          1; fields may be added without a new number
   process         pid         as /proc counts
-                  process     the PID of the process, if pid is one of its threads
+                  process     another PID than pid if pid is a thread of it
                   parent      0 if the parent is not in this /proc
                   name        the kernel's name for it, at most 15 bytes
                   command     list of arguments, empty for a kernel thread

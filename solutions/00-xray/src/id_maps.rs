@@ -74,12 +74,12 @@ impl fmt::Display for Range {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         let Range { inside, outside, count } = *self;
         if count == 1 {
-            return write!(out, "{inside} is {outside}");
+            return write!(out, "{inside} is {outside} outside");
         }
         let last = |first: u32| u64::from(first) + u64::from(count) - 1;
         match count {
             0 => write!(out, "none"),
-            _ => write!(out, "{inside}–{} is {outside}–{}", last(inside), last(outside)),
+            _ => write!(out, "{inside}–{} is {outside}–{} outside", last(inside), last(outside)),
         }
     }
 }
@@ -145,7 +145,7 @@ mod tests {
         let map =
             parse("         0       1000          1\n         1     100000      65535\n").unwrap();
         assert_eq!(map.ranges[0], Range { inside: 0, outside: 1000, count: 1 });
-        assert_eq!(map.to_string(), "0 is 1000\n1–65535 is 100000–165534");
+        assert_eq!(map.to_string(), "0 is 1000 outside\n1–65535 is 100000–165534 outside");
         assert_eq!(map.outside(0), Some(1000));
         assert_eq!(map.outside(65535), Some(165_534));
         assert_eq!(map.outside(65536), None);

@@ -255,7 +255,7 @@ impl Report {
             .is_ok_and(|numbers| numbers.get(1) == Some(&0));
         vec![
             match is_root {
-                true => "what is unknown is closed even to you: it takes CAP_SYS_PTRACE over the process",
+                true => "what is unknown is closed even to root here: see ptrace(2)",
                 false => "what is unknown is another user's: try it as root (sudo)",
             }
             .to_owned(),

@@ -100,32 +100,9 @@ impl Canvas {
             Some(word) => format!("{} {word}", symbol(row.verdict)),
             None => String::new(),
         };
-        let Columns { verdict: width, facts, half } = self.columns;
-        let (value, reference) = (text(&row.value), text(&row.reference));
-
-        // Short facts stand side by side, equal ones once, long ones one below the other.
-        let (left, right) = (wrap(&value, half - 1), wrap(&reference, facts - half));
-        let lines = if fits(&value, half - 1) && fits(&reference, facts - half) {
-            let pad =
-                |index: usize, lines: &[String]| lines.get(index).cloned().unwrap_or_default();
-            (0..left.len().max(right.len()))
-                .map(|index| format!("{:half$}{}", pad(index, &left), pad(index, &right)))
-                .map(|line| (String::new(), line))
-                .collect()
-        } else {
-            let mut lines = labelled("", &value, facts);
-            if row.verdict != Verdict::Shared {
-                let label = match report.against {
-                    Against::Host => "  host".to_owned(),
-                    Against::Other => format!("  {}", report.reference.pid),
-                };
-                lines.extend(labelled(&label, &reference, facts));
-            }
-            lines
-        };
-
+        let width = self.columns.verdict;
         let mut out = String::new();
-        for (index, (label, line)) in lines.into_iter().enumerate() {
+        for (index, (label, line)) in self.facts(report, row).into_iter().enumerate() {
             let (name, label) = match index {
                 0 => (row.name.as_str(), self.paint(colour(row.verdict), &pad(&verdict, width))),
                 _ => ("", self.paint(DIM, &pad(&label, width))),
@@ -136,9 +113,36 @@ impl Canvas {
         out
     }
 
+    /// The lines of a row, each with what stands before it in the column of the verdict. Short
+    /// facts stand side by side, equal ones once, long ones one below the other.
+    fn facts(&self, report: &Report, row: &Row) -> Vec<(String, String)> {
+        let Columns { facts: width, half, .. } = self.columns;
+        let (value, reference) = (text(&row.value), text(&row.reference));
+        if fits(&value, half - 1) && fits(&reference, width - half) {
+            let (left, right): (Vec<_>, Vec<_>) =
+                (value.lines().collect(), reference.lines().collect());
+            let at = |lines: &[&str], index: usize| lines.get(index).unwrap_or(&"").to_string();
+            return (0..left.len().max(right.len()).max(1))
+                .map(|index| format!("{:half$}{}", at(&left, index), at(&right, index)))
+                .map(|line| (String::new(), line))
+                .collect();
+        }
+        let mut lines = labelled("", &value, width);
+        if row.verdict != Verdict::Shared {
+            let label = match report.against {
+                Against::Host => "  host".to_owned(),
+                Against::Other => format!("  {}", report.reference.pid),
+            };
+            lines.extend(labelled(&label, &reference, width));
+        }
+        lines
+    }
+
     fn paint(&self, code: &str, text: &str) -> String {
         match self.style {
-            Style::Colour if !code.is_empty() => format!("\x1b[{code}m{text}\x1b[0m"),
+            Style::Colour if !code.is_empty() && !text.trim().is_empty() => {
+                format!("\x1b[{code}m{text}\x1b[0m")
+            }
             _ => text.to_owned(),
         }
     }

@@ -9,6 +9,7 @@ use std::process::Command;
 
 harness::kernel_tests!(
     each_namespace_turns_alone,
+    the_host_is_where_xray_stands,
     two_processes_are_compared_with_each_other,
     every_number_of_a_process_is_shown,
     a_namespace_that_awaits_its_first_process_is_the_childrens,
@@ -48,6 +49,18 @@ fn each_namespace_turns_alone() {
             assert_eq!(link(sleeper.pid, name), format!("{name}:[{inode}]"));
         }
     }
+}
+
+fn the_host_is_where_xray_stands() {
+    let inside = Sleeper::start("unshare --uts", "true");
+    let look_from_inside = |pid: u32| -> Value {
+        let mut command = Command::new("nsenter");
+        command.args(["--uts", "--target", &inside.pid.to_string()]);
+        command.arg(xray().get_program()).args(["--json", &pid.to_string()]);
+        serde_json::from_str(&harness::run(&mut command).stdout).unwrap()
+    };
+    assert_eq!(look_from_inside(inside.pid)["rows"]["uts"]["verdict"], "host");
+    assert_eq!(look_from_inside(1)["rows"]["uts"]["verdict"], "own");
 }
 
 fn two_processes_are_compared_with_each_other() {
