@@ -2,6 +2,8 @@
 
 use crate::Failure;
 use anyhow::Error;
+use std::io::{Write, stderr};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Ends `main`: the command's status, or the error on standard error and its status.
@@ -11,9 +13,10 @@ pub fn finish(result: anyhow::Result<u8>) -> ExitCode {
         Err(error) => error,
     };
     let failure = Failure::from_error(&error);
-    let program = std::env::args().next().unwrap_or_default();
-    let program = program.rsplit('/').next().unwrap_or_default();
-    eprintln!("{program}: {}", failure.message);
+    let program = std::env::args_os().next().unwrap_or_default();
+    let program = Path::new(&program).file_name().unwrap_or_default().to_string_lossy();
+    // Not `eprintln!`, which panics where standard error is full or gone: the status counts.
+    let _ = writeln!(stderr(), "{program}: {}", failure.message);
     ExitCode::from(failure.status)
 }
 
