@@ -24,8 +24,8 @@ use anyhow::{Context, Result};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
+use rustix::process::{WaitId, WaitIdOptions, WaitOptions, waitid};
 use std::convert::Infallible;
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
@@ -110,19 +110,16 @@ pub fn die_with_parent() -> Result<()> {
 // ANCHOR: wait
 pub fn wait(child: &Child) -> Result<u8> {
     // ANCHOR: todo_pid_wait: wait for the pidfd and turn the status into an exit code
-    match waitid(Id::PIDFd(child.pidfd.as_fd()), WaitPidFlag::WEXITED) {
-        Ok(status) => Ok(exit_code(status)),
-        Err(errno) => Err(errno).context(format!("cannot wait for process {}", child.pid)),
-    }
+    let ended = waitid(WaitId::PidFd(child.pidfd.as_fd()), WaitIdOptions::EXITED)
+        .with_context(|| format!("cannot wait for process {}", child.pid))?
+        .context("waitid(2) came back without waiting")?;
+    Ok(exit_code(ended.exit_status(), ended.terminating_signal()))
     // ANCHOR_END: todo_pid_wait
 }
 
-fn exit_code(status: WaitStatus) -> u8 {
-    match status {
-        WaitStatus::Exited(_, code) => code as u8,
-        WaitStatus::Signaled(_, signal, _) => 128 + signal as u8,
-        _ => unreachable!("waited for the end only, and got {status:?}"),
-    }
+/// A process has either exited by itself, with a status, or was ended by a signal.
+fn exit_code(status: Option<i32>, signal: Option<i32>) -> u8 {
+    status.unwrap_or_else(|| 128 + signal.unwrap_or_default()) as u8
 }
 // ANCHOR_END: wait
 
@@ -145,9 +142,9 @@ pub fn init(child: impl FnOnce() -> Result<Infallible>) -> Result<Infallible> {
             received.pass_on_to(&command)?;
             continue;
         }
-        while let Some(ended) = reap()? {
-            if ended.pid() == Some(command.pid) {
-                sys::exit_now(exit_code(ended)); // the kernel ends all others with us
+        while let Some((pid, status)) = reap()? {
+            if pid == command.pid {
+                sys::exit_now(status); // the kernel ends all others with us
             }
         }
     }
@@ -155,12 +152,12 @@ pub fn init(child: impl FnOnce() -> Result<Infallible>) -> Result<Infallible> {
 }
 
 /// Collects one child that has ended, ours or adopted; `None` if all that are left still run.
-fn reap() -> Result<Option<WaitStatus>> {
-    match waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG) {
-        Ok(WaitStatus::StillAlive) | Err(nix::Error::ECHILD) => Ok(None),
-        Ok(status) => Ok(Some(status)),
-        Err(errno) => Err(errno).context("cannot wait for children"),
-    }
+fn reap() -> Result<Option<(Pid, u8)>> {
+    let ended = rustix::process::wait(WaitOptions::NOHANG).context("cannot wait for children")?;
+    Ok(ended.map(|(pid, status)| {
+        let code = exit_code(status.exit_status(), status.terminating_signal());
+        (Pid::from_raw(pid.as_raw_pid()), code)
+    }))
 }
 // ANCHOR_END: init
 
@@ -168,6 +165,6 @@ impl Drop for Child {
     fn drop(&mut self) {
         // Both fail, and harmlessly, for a child that has been waited for.
         let _ = signals::send(self, Signal::SIGKILL);
-        let _ = waitid(Id::PIDFd(self.pidfd.as_fd()), WaitPidFlag::WEXITED);
+        let _ = waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
     }
 }
