@@ -54,14 +54,22 @@ impl Parent {
 impl Child {
     /// Waits for the parent's word. An end of file means that the parent has died.
     pub fn wait(&self) -> Result<()> {
-        let mut word = [0];
+        let said = self.hear(MsgFlags::empty()).context("cannot hear from the parent")?;
+        // A parent may say its word and die before we ask to die with it; then no signal comes.
+        // So we look again, now that we have asked: after a death there is an end of file.
+        if said == 0 || self.hear(MsgFlags::MSG_DONTWAIT) == Ok(0) {
+            bail!("the parent has died");
+        }
+        Ok(())
+    }
+
+    /// Reads a message and returns its length; 0 at the end of the file.
+    fn hear(&self, flags: MsgFlags) -> nix::Result<usize> {
         loop {
-            return match recv(self.0.as_raw_fd(), &mut word, MsgFlags::empty()) {
-                Ok(1) => Ok(()),
-                Ok(_) => bail!("the parent has died"),
+            match recv(self.0.as_raw_fd(), &mut [0], flags) {
                 Err(nix::Error::EINTR) => continue,
-                Err(errno) => Err(errno).context("cannot hear from the parent"),
-            };
+                other => return other,
+            }
         }
     }
 
