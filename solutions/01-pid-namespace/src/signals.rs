@@ -10,9 +10,9 @@
 use crate::Child;
 use anyhow::{Context, Result};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, killpg, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::unistd::{Pid, getpgrp, tcgetpgrp, tcsetpgrp};
+use nix::unistd::{Pid, getpgrp, getpid, getsid, tcgetpgrp, tcsetpgrp};
 use std::io::{IsTerminal, stdin};
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -106,9 +106,11 @@ impl Received {
     /// Sends the same signal to `child`.
     ///
     /// What the terminal sends goes to the whole foreground group, and the child is in it: such a
-    /// signal has reached the child already, and passed on it would arrive twice.
+    /// signal has reached the child already, and passed on it would arrive twice. Only the news
+    /// that the terminal itself is gone goes to one process, the leader of the session (setsid(2)).
     pub fn pass_on_to(&self, child: &Child) -> Result<()> {
-        if self.from_terminal { Ok(()) } else { send(child, self.signal) }
+        let for_us_alone = self.signal == Signal::SIGHUP && getsid(None) == Ok(getpid());
+        if self.from_terminal && !for_us_alone { Ok(()) } else { send(child, self.signal) }
     }
 }
 
@@ -144,9 +146,12 @@ fn our_foreground() -> Option<Pid> {
 }
 
 /// A shell in the container makes itself the foreground group and does not undo it at its end.
-/// Setting the group from the background raises SIGTTOU, so that is held back meanwhile.
+/// We take over from the dead alone: a group that lives is our own, or that of the user's shell,
+/// which has moved us to the background meanwhile.
+/// Setting the group from the background raises SIGTTOU, so that is held back.
 fn take_back_terminal(group: Pid) {
-    if tcgetpgrp(stdin()) == Ok(group) {
+    let Ok(foreground) = tcgetpgrp(stdin()) else { return };
+    if killpg(foreground, None) != Err(nix::Error::ESRCH) {
         return;
     }
     let mut ttou = SigSet::empty();
