@@ -16,7 +16,9 @@ pub fn into_namespaces(namespaces: CloneFlags) -> Result<Fork> {
                     "\nhint: root without CAP_SYS_ADMIN, as in another container, may not do this"
                 }
                 Error::EPERM => "\nhint: only root may do this: run it again with sudo",
-                Error::ENOSPC => "\nhint: a limit in /proc/sys/user is reached: see namespaces(7)",
+                Error::ENOSPC => {
+                    "\nhint: PID namespaces nest 32 deep at most; other limits are in /proc/sys/user"
+                },
                 Error::ENOSYS => "\nhint: clone3 needs Linux 5.3, or is filtered here by seccomp",
                 Error::EBUSY => "\nhint: only a single-threaded process may clone itself",
                 _ => "",
