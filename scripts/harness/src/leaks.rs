@@ -157,11 +157,16 @@ fn sysctls(found: &mut Found) {
     add(found, format!("sysctl net.ipv4.ip_forward = {}", value.trim_end()));
 }
 
-/// State of containers. Images and layers are a store that is meant to stay.
+/// State of containers, and layers half unpacked. Images and layers are a store that is meant to
+/// stay, and so is the file whose lock guards the list of containers.
 fn state(found: &mut Found) {
     let folder = |variable, default| {
         std::env::var_os(variable).map_or(PathBuf::from(default), PathBuf::from)
     };
-    entries("state", &folder("CORACLE_RUN", "/run/coracle"), found);
-    entries("state", &folder("CORACLE_ROOT", "/var/lib/coracle").join("containers"), found);
+    let (run, root) =
+        (folder("CORACLE_RUN", "/run/coracle"), folder("CORACLE_ROOT", "/var/lib/coracle"));
+    entries("state", &run, found);
+    found.remove(&format!("state {}", run.join("lock").display()));
+    entries("state", &root.join("containers"), found);
+    entries("state", &root.join("unpacking"), found);
 }
