@@ -1,0 +1,183 @@
+//! What survives a SIGKILL: nothing, whoever is killed and whenever.
+
+use harness::{Leaks, bin, kill_at_each_syscall, kill_evenly, not_run, run};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::fs;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+harness::kernel_tests!(
+    nothing_survives_the_parent => 120,
+    nothing_survives_the_parent_of_an_init => 120,
+    nothing_survives_the_parent_of_nested_containers => 120,
+    nothing_survives_a_kill_at_each_system_call => 240,
+    nothing_survives_a_kill_at_each_system_call_with_an_init => 240,
+    nothing_survives_the_first_process => 120,
+    nothing_survives_an_init => 120,
+    a_child_that_was_late_does_not_survive,
+    with_an_init_a_command_that_changes_user_does_not_survive,
+);
+
+/// A command with a family: a child, a daemon in a session of its own, and an orphan's child.
+const FAMILY: &str =
+    "sleep 1000 & (setsid sleep 1000 &); (setsid sh -c 'sleep 1000 & sleep 1000' &)
+                      sleep 0.02";
+
+fn family(options: &[&str]) -> Command {
+    let mut command = Command::new(bin("pid-namespace"));
+    command.args(options).args(["sh", "-c", FAMILY]);
+    command
+}
+
+/// After each kill: the next one must run as if nothing had been.
+fn next_one_runs() {
+    let output = run(Command::new(bin("pid-namespace")).args(["sh", "-c", "echo $$"]));
+    assert_eq!(output.stdout, "1\n", "{output:?}");
+}
+
+fn nothing_survives_the_parent() {
+    kill_evenly(|| family(&[]), 100, next_one_runs);
+}
+
+fn nothing_survives_the_parent_of_an_init() {
+    kill_evenly(|| family(&["--init"]), 100, next_one_runs);
+}
+
+fn nothing_survives_the_parent_of_nested_containers() {
+    let nested = || {
+        let mut command = Command::new(bin("pid-namespace"));
+        command.arg(bin("pid-namespace")).arg("--init").arg(bin("pid-namespace"));
+        command.args(["sh", "-c", FAMILY]);
+        command
+    };
+    kill_evenly(nested, 100, next_one_runs);
+}
+
+fn nothing_survives_a_kill_at_each_system_call() {
+    let calls = kill_at_each_syscall(|| family(&[]), || {});
+    assert!(calls > 20, "only {calls} system calls: was it traced at all?");
+}
+
+fn nothing_survives_a_kill_at_each_system_call_with_an_init() {
+    let calls = kill_at_each_syscall(|| family(&["--init"]), || {});
+    assert!(calls > 20, "only {calls} system calls: was it traced at all?");
+}
+
+fn nothing_survives_the_first_process() {
+    kill_the_first_process(&[]);
+}
+
+fn nothing_survives_an_init() {
+    kill_the_first_process(&["--init"]);
+}
+
+/// Kills PID 1 of the container, later each time. We outside must notice, say 137 and end.
+fn kill_the_first_process(options: &[&str]) {
+    let mut tenths = [0; 10];
+    let mut finished = 0;
+    for kills in 0..100 {
+        let before = Leaks::snapshot();
+        let mut container =
+            family(options).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("built");
+        let Some(first) = first_process(container.id()) else {
+            finished += 1;
+            continue;
+        };
+        sleep(Duration::from_micros(kills * 300)); // a run takes about 30 ms
+        let _ = kill(first, Signal::SIGKILL);
+        match end_within_seconds(&mut container) {
+            Some(137) => tenths[kills as usize / 10] += 1,
+            Some(0) => finished += 1,
+            other => panic!("killed after {} µs, ended with {other:?}", kills * 300),
+        }
+        let left = before.left_behind_of(&["mount", "process"]);
+        assert!(left.is_empty(), "killed after {} µs, left behind: {left:?}", kills * 300);
+    }
+    println!("kills of PID 1, 0 to 30 ms after its clone: {tenths:?}, {finished} had ended before");
+    assert!(tenths[..5].iter().all(|count| *count > 0), "{tenths:?}");
+}
+
+/// PID 1 of the container that `outside` starts; `None` if that has ended already.
+fn first_process(outside: u32) -> Option<Pid> {
+    let file = format!("/proc/{outside}/task/{outside}/children");
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(10) {
+        let children = fs::read_to_string(&file).ok()?;
+        if let Ok(child) = children.trim().parse() {
+            return Some(Pid::from_raw(child));
+        }
+    }
+    panic!("process {outside} has no child");
+}
+
+/// A child of `parent`, as soon as it runs `program`.
+fn child_running(program: &str, parent: u32) -> Pid {
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(10) {
+        let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
+        for child in children.unwrap_or_default().split_whitespace() {
+            let name = fs::read_to_string(format!("/proc/{child}/comm")).unwrap_or_default();
+            if name.trim_end() == program {
+                return Pid::from_raw(child.parse().expect("a PID"));
+            }
+        }
+        sleep(Duration::from_millis(1));
+    }
+    panic!("process {parent} has no child {program}");
+}
+
+fn end_within_seconds(container: &mut Child) -> Option<i32> {
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(5) {
+        if let Some(status) = container.try_wait().expect("our own child") {
+            return status.code();
+        }
+        sleep(Duration::from_millis(1));
+    }
+    panic!("PID 1 is dead, and pid-namespace still waits");
+}
+
+/// The child asks to die with its parent by prctl(2), and what asks too late asks in vain. So we
+/// hold it back there until the parent has said "go on" and is dead.
+fn a_child_that_was_late_does_not_survive() {
+    if Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_err() {
+        not_run("no strace: apt-get install strace, or dnf or pacman install strace");
+    }
+    for options in [&[][..], &["--init"]] {
+        let before = Leaks::snapshot();
+        let mut strace = Command::new("strace")
+            .args(["-f", "-o", "/dev/null", "-e", "inject=prctl:delay_enter=1000000", "--"])
+            .arg(bin("pid-namespace"))
+            .args(options)
+            .args(["sleep", "1000"])
+            .spawn()
+            .expect("strace starts");
+        let parent = child_running("pid-namespace", strace.id());
+        let child = child_running("pid-namespace", parent.as_raw() as u32);
+        sleep(Duration::from_millis(300)); // the parent's word is in the queue now
+        kill(parent, Signal::SIGKILL).expect("it waits for the child");
+        let left = before.left_behind_of(&["process"]);
+        // What survives would be traced, and strace with it.
+        let _ = kill(child, Signal::SIGKILL);
+        let _ = strace.wait();
+        assert!(left.is_empty(), "left behind: {left:?}");
+    }
+}
+
+/// The kernel forgets the wish to die with the parent when a process changes its user. An init
+/// never does.
+fn with_an_init_a_command_that_changes_user_does_not_survive() {
+    let before = Leaks::snapshot();
+    let mut container = Command::new(bin("pid-namespace"))
+        .args(["--init", "setpriv", "--reuid=65534", "--clear-groups", "sleep", "1000"])
+        .spawn()
+        .expect("it is built");
+    let init = child_running("pid-namespace", container.id());
+    child_running("sleep", init.as_raw() as u32);
+    container.kill().expect("our own child");
+    container.wait().expect("our own child");
+    let left = before.left_behind_of(&["process"]);
+    assert!(left.is_empty(), "left behind: {left:?}");
+}
