@@ -52,10 +52,10 @@ pub(crate) fn copy(from: impl AsFd, to: impl AsFd) -> Result<()> {
     let like = fstat(from)?;
     fchown(to, Some(Uid::from_raw(like.st_uid)), Some(Gid::from_raw(like.st_gid)))
         .context("cannot set its owner")?;
-    for name in xattr_names(from)? {
-        let mut value = vec![0; fgetxattr(from, &name, &mut [0; 0])?];
-        let length = fgetxattr(from, &name, &mut value[..])?;
-        explain_xattr(fsetxattr(to, &name, &value[..length], XattrFlags::empty()), &name)?;
+    for name in xattr_names(from)?.iter().filter(|name| !is_dropped(name)) {
+        let mut value = vec![0; fgetxattr(from, name, &mut [0; 0])?];
+        let length = fgetxattr(from, name, &mut value[..])?;
+        explain_xattr(fsetxattr(to, name, &value[..length], XattrFlags::empty()), name)?;
     }
     fchmod(to, Mode::from_raw_mode(like.st_mode)).context("cannot set its permissions")?;
     futimens(to, &times_of(&like)).context("cannot set its times")
@@ -81,20 +81,21 @@ fn times(entry: &Entry) -> Timestamps {
     Timestamps { last_access: entry.accessed, last_modification: entry.modified }
 }
 
-/// The extended attributes that may be set.
+fn kept_xattrs(entry: &Entry) -> impl Iterator<Item = (&OsStr, &[u8])> {
+    let all = entry.xattrs.iter().map(|(name, value)| (name.as_os_str(), value.as_slice()));
+    all.filter(|(name, _)| !is_dropped(name))
+}
+
+/// Whether an extended attribute may not be set.
 ///
 /// Those of overlayfs redirect a folder to another one of the layer below, or make a file a
 /// whiteout: an image may say such things by `.wh.` markers alone. A container never sees them,
 /// so nothing is lost. SELinux labels belong to the host's policy, not to an image.
-fn kept_xattrs(entry: &Entry) -> impl Iterator<Item = (&OsStr, &[u8])> {
-    let dropped = |name: &OsStr| {
-        let name = name.as_encoded_bytes();
-        name.starts_with(b"trusted.overlay.")
-            || name.starts_with(b"user.overlay.")
-            || name == b"security.selinux"
-    };
-    let all = entry.xattrs.iter().map(|(name, value)| (name.as_os_str(), value.as_slice()));
-    all.filter(move |(name, _)| !dropped(name))
+fn is_dropped(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    name.starts_with(b"trusted.overlay.")
+        || name.starts_with(b"user.overlay.")
+        || name == b"security.selinux"
 }
 
 fn explain_owner(result: rustix::io::Result<()>, entry: &Entry) -> Result<()> {

@@ -171,6 +171,34 @@ impl Config {
     }
 }
 
+/// A layer has two names: one for its bytes as they are stored, one for the archive inside. A third
+/// is for the whole up to and with it.
+pub(crate) struct Layer {
+    /// The layer as it is stored.
+    pub blob: Descriptor,
+    /// The digest of its archive, uncompressed.
+    pub diff_id: Digest,
+    /// The digest of the diffIDs up to this one (config.md, "Layer ChainID").
+    pub chain_id: Digest,
+}
+
+/// Puts together what the manifest and the config say of the layers, lowest first.
+pub(crate) fn layers(manifest: Manifest, config: &Config) -> Result<Vec<Layer>> {
+    let (blobs, diff_ids) = (manifest.layers, &config.rootfs.diff_ids);
+    let (here, there) = (blobs.len(), diff_ids.len());
+    ensure!(here == there, "the manifest names {here} layers and the config {there}");
+    let mut below: Option<Digest> = None;
+    let layer = |(blob, diff_id): (Descriptor, &Digest)| {
+        let chain_id = match &below {
+            None => diff_id.clone(),
+            Some(below) => Digest::of(format!("{below} {diff_id}").as_bytes()),
+        };
+        below = Some(chain_id.clone());
+        Layer { blob, diff_id: diff_id.clone(), chain_id }
+    };
+    Ok(blobs.into_iter().zip(diff_ids).map(layer).collect())
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct SchemaVersion {

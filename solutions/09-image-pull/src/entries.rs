@@ -9,6 +9,8 @@
 //! as `security.capability` may contain, and it then overlooks the rest. In doubt this reads an
 //! archive as Go's archive/tar does, so that an image means here what it means to docker.
 
+use crate::pax::{self, decimal, time};
+use crate::sparse::Sparse;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::fs::Timespec;
 use std::ffi::OsString;
@@ -42,6 +44,8 @@ pub(crate) struct Entry {
 pub(crate) enum Kind {
     /// Its content is what [`Entries`] reads next.
     File,
+    /// A file with holes; what is between them is read next.
+    SparseFile(Sparse),
     Folder,
     Symlink(PathBuf),
     /// To an earlier entry of this name.
@@ -161,9 +165,9 @@ impl<R: Read> Entries<R> {
             modified,
             xattrs: Vec::new(),
         };
-        let mut accessed = None;
+        let (mut accessed, mut holes) = (None, PaxHoles::default());
         let (mut size, mut uid, mut gid) = (size, number(&old.uid)?, number(&old.gid)?);
-        for record in pax_records(&extensions.pax) {
+        for record in pax::records(&extensions.pax) {
             let (key, value) = record?;
             match key {
                 _ if value.is_empty() => {} // says "as if this record were not here"
@@ -174,9 +178,11 @@ impl<R: Read> Entries<R> {
                 b"gid" => gid = decimal(value).context("bad group")?,
                 b"mtime" => entry.modified = time(value).context("bad time")?,
                 b"atime" => accessed = Some(time(value).context("bad time")?),
-                _ if key.starts_with(b"GNU.sparse.") => {
-                    bail!("{}: it is a sparse file, which is not supported", entry.name.display())
-                }
+                b"GNU.sparse.major" => holes.version.0 = Some(decimal(value)?),
+                b"GNU.sparse.minor" => holes.version.1 = Some(decimal(value)?),
+                b"GNU.sparse.name" => holes.name = Some(path(value.to_vec())),
+                b"GNU.sparse.realsize" => holes.size = Some(decimal(value)?),
+                _ if key.starts_with(b"GNU.sparse.") => holes.is_old = true,
                 _ => {
                     if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
                         let name = OsString::from_vec(name.to_vec());
@@ -195,8 +201,50 @@ impl<R: Read> Entries<R> {
         (entry.uid, entry.gid) = (id(uid).context("bad owner")?, id(gid).context("bad group")?);
         entry.kind = kind(header, &entry, path(link))?;
         // Only files have content. A size on anything else means nothing, as for Go.
-        self.starts(if entry.kind == Kind::File { size } else { 0 });
+        let has_content = matches!(entry.kind, Kind::File | Kind::SparseFile(_));
+        self.starts(if has_content { size } else { 0 });
+        let name = entry.name.clone();
+        self.find_holes(header, &mut entry, holes)
+            .with_context(|| format!("sparse file {}", name.display()))?;
         Ok(entry)
+    }
+}
+
+/// What pax records say of a file with holes.
+#[derive(Default)]
+struct PaxHoles {
+    version: (Option<u64>, Option<u64>),
+    name: Option<PathBuf>,
+    size: Option<u64>,
+    is_old: bool,
+}
+
+impl<R: Read> Entries<R> {
+    /// If the entry is a file with holes, reads where they are.
+    fn find_holes(&mut self, header: &Header, entry: &mut Entry, pax: PaxHoles) -> Result<()> {
+        match (&mut entry.kind, pax.version) {
+            (Kind::SparseFile(sparse), _) => {
+                let gnu = header.as_gnu().context("its header is not GNU's")?;
+                sparse.size = gnu.real_size()?;
+                sparse.add_gnu(&gnu.sparse)?;
+                if gnu.is_extended() {
+                    sparse.add_gnu_blocks(|block| match self.block(block) {
+                        Ok(false) => Err(ends_early().into()),
+                        read => read.map(drop).map_err(Into::into),
+                    })?;
+                }
+                ensure!(sparse.stored() == self.content, "its pieces do not add up");
+            }
+            (Kind::File, (Some(1), Some(0))) => {
+                let sparse = Sparse::read_pax(pax.size.context("it has no size")?, &mut *self)?;
+                ensure!(sparse.stored() == self.content, "its pieces do not add up");
+                entry.kind = Kind::SparseFile(sparse);
+                entry.name = pax.name.unwrap_or_else(|| entry.name.clone());
+            }
+            (_, (None, None)) if !pax.is_old => {}
+            _ => bail!("only the old format and pax format 1.0 are supported"),
+        }
+        Ok(())
     }
 }
 
@@ -233,7 +281,7 @@ fn kind(header: &Header, entry: &Entry, link: PathBuf) -> Result<Kind> {
         b'4' => device().map(|(major, minor)| Kind::BlockDevice(major, minor))?,
         b'5' => Kind::Folder,
         b'6' => Kind::Fifo,
-        b'S' => bail!("{}: it is a sparse file, which is not supported", entry.name.display()),
+        b'S' => Kind::SparseFile(Sparse::new(0)),
         other => {
             bail!("{}: entries of type {:?} are not supported", entry.name.display(), other as char)
         }
@@ -266,46 +314,6 @@ fn number(field: &[u8]) -> Result<u64> {
     u64::from_str_radix(digits, 8).with_context(|| format!("{digits:?} is no octal number"))
 }
 
-/// Takes pax records apart. Each begins with its own length, so its value may hold anything.
-fn pax_records(mut rest: &[u8]) -> impl Iterator<Item = Result<(&[u8], &[u8])>> {
-    std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
-        }
-        let record = pax_record(&mut rest);
-        if record.is_none() {
-            rest = &[];
-        }
-        Some(record.context("malformed pax record"))
-    })
-}
-
-fn pax_record<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
-    let space = rest.iter().position(|b| *b == b' ')?;
-    let length: usize = std::str::from_utf8(&rest[..space]).ok()?.parse().ok()?;
-    let record = rest.get(space + 1..length)?.strip_suffix(b"\n")?;
-    let equals = record.iter().position(|b| *b == b'=')?;
-    *rest = &rest[length..];
-    Some((&record[..equals], &record[equals + 1..]))
-}
-
-fn decimal(value: &[u8]) -> Result<u64> {
-    Ok(std::str::from_utf8(value)?.parse()?)
-}
-
-/// A time in seconds with a fraction: `1700000000.123456789`, `-0.5`.
-fn time(value: &[u8]) -> Result<Timespec> {
-    let text = std::str::from_utf8(value)?;
-    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let digits: String = fraction.chars().chain("000000000".chars()).take(9).collect();
-    let (mut tv_sec, mut tv_nsec) = (seconds.parse::<i64>()?, i64::from(digits.parse::<u32>()?));
-    if text.starts_with('-') && tv_nsec > 0 {
-        // The kernel counts nanoseconds forward from the second before.
-        (tv_sec, tv_nsec) = (tv_sec.checked_sub(1).context("too early")?, 1_000_000_000 - tv_nsec);
-    }
-    Ok(Timespec { tv_sec, tv_nsec })
-}
-
 /// A user or group; the highest number means "leave it as it is" to chown(2), so no one has it.
 fn id(number: u64) -> Result<u32> {
     let id = u32::try_from(number).ok().filter(|id| *id != u32::MAX);
@@ -324,30 +332,6 @@ fn path(bytes: Vec<u8>) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_pax_value_may_hold_line_ends_and_equal_signs() {
-        let records = b"12 a=b\n=c\nd\n8 key=v\n";
-        let records: Vec<_> = pax_records(records).map(Result::unwrap).collect();
-        assert_eq!(records, [(&b"a"[..], &b"b\n=c\nd"[..]), (b"key", b"v")]);
-    }
-
-    #[test]
-    fn malformed_pax_records_are_errors() {
-        for bad in ["x", "5 a=b\n", "99 a=b\n", "6 a=b", "0 a=b\n", "1 a=b\n", "6 abcd\n", " =\n"] {
-            assert!(pax_records(bad.as_bytes()).any(|r| r.is_err()), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn times_before_1970_count_forward_from_the_second_before() {
-        let time = |text: &str| time(text.as_bytes()).map(|t| (t.tv_sec, t.tv_nsec)).unwrap();
-        assert_eq!(time("12"), (12, 0));
-        assert_eq!(time("12.5"), (12, 500_000_000));
-        assert_eq!(time("1.0000000019"), (1, 1));
-        assert_eq!(time("-0.25"), (-1, 750_000_000));
-        assert_eq!(time("-3"), (-3, 0));
-    }
 
     #[test]
     fn numbers_are_octal_or_binary_or_nothing() {

@@ -5,7 +5,7 @@
 
 use crate::remove::names;
 use crate::store::explain_full;
-use crate::unpack::Markers;
+use crate::unpack::{Pass, keeping_times};
 use crate::workplace::Workplace;
 use crate::{Found, Image, Platform, attributes, find, unpack_layer};
 use anyhow::{Context, Result, ensure};
@@ -39,22 +39,25 @@ fn unpack(image: &Found, target: &Path) -> Result<()> {
     let workplace = Workplace::claim(target.join(WORKPLACE))?;
     let folder = workplace.folder()?;
     for (number, layer) in image.layers.iter().enumerate() {
-        let pass = |markers| {
-            unpack_layer(&image.layout, layer, &folder, markers)
+        let unpack = |pass| {
+            unpack_layer(&image.layout, layer, &folder, pass)
                 .map_err(|error| explain_full(error, target))
                 .with_context(|| format!("cannot unpack layer {}", layer.diff_id))
         };
         if number > 0 {
-            pass(Markers::Apply)?;
+            unpack(Pass::Remove)?;
         }
-        pass(Markers::Skip)?;
+        unpack(Pass::Add)?;
     }
     let cannot = || format!("cannot put the files into {}", target.display());
     let top = File::open(target).with_context(cannot)?;
-    for name in names(&folder)?.collect::<io::Result<Vec<_>>>()? {
-        renameat(&folder, &*name, &top, &*name).with_context(cannot)?;
-    }
-    drop(workplace); // before the times are set, which this moves
+    keeping_times(&folder, || {
+        for name in names(&folder)?.collect::<io::Result<Vec<_>>>()? {
+            renameat(&folder, &*name, &top, &*name).with_context(cannot)?;
+        }
+        Ok(())
+    })?;
+    drop(workplace); // now, because it changes the times of `top`
     attributes::copy(&folder, &top).with_context(cannot)
 }
 

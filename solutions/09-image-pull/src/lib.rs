@@ -15,15 +15,20 @@
 //! ([`Verified`]), and to stay in its folder ([`safe_path`]).
 
 mod attributes;
+mod below;
 mod decompress;
+mod dependent;
 mod digest;
 mod documents;
 mod entries;
 mod flat;
 mod layout;
+mod markers;
 mod parallel;
+mod pax;
 mod platform;
 mod remove;
+mod sparse;
 mod store;
 mod unpack;
 mod workplace;
@@ -36,6 +41,7 @@ pub use store::Store;
 
 use anyhow::{Context, Result, bail, ensure};
 use decompress::decompress;
+use documents::Layer;
 use layout::Layout;
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use sha2::{Digest as _, Sha256};
@@ -44,7 +50,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
-use unpack::Markers;
+use unpack::Pass;
 
 /// An image that is here, unpacked.
 #[derive(Clone, Debug)]
@@ -65,11 +71,13 @@ pub struct Image {
 /// have ended when this returns.
 // ANCHOR: pull
 pub fn pull(store: &Store, source: &str, platform: &Platform) -> Result<Image> {
-    let Found { layout, digest, config, layers } = find(source, platform)?;
-    let layers = parallel::map(&layers, |layer| {
-        store.layer(&layer.diff_id, |folder| unpack_layer(&layout, layer, folder, Markers::Convert))
+    let found = find(source, platform)?;
+    let alone = parallel::map(&found.layers, |layer| {
+        let pass = Pass::Apart { below: None };
+        store.layer(layer, |folder| unpack_layer(&found.layout, layer, folder, pass))
     })?;
-    Ok(Image { reference: source.to_owned(), digest, config, layers })
+    let layers = dependent::unpack_rest(store, &found, alone)?; // seldom any
+    Ok(Image { reference: source.to_owned(), digest: found.digest, config: found.config, layers })
 }
 // ANCHOR_END: pull
 
@@ -79,12 +87,6 @@ struct Found {
     digest: Digest,
     config: Config,
     layers: Vec<Layer>,
-}
-
-/// A layer has two names: one for its bytes as they are stored, one for the archive inside.
-struct Layer {
-    blob: Descriptor,
-    diff_id: Digest,
 }
 
 /// An index may name indexes. Honest ones go one level deep.
@@ -115,11 +117,7 @@ fn find(source: &str, platform: &Platform) -> Result<Found> {
         made_for.suits(platform).is_some(),
         "the image is for {made_for}, not for {platform}\nhint: --platform {made_for} takes it as it is"
     );
-    let (blobs, diff_ids) = (manifest.layers, &config.rootfs.diff_ids);
-    let (here, there) = (blobs.len(), diff_ids.len());
-    ensure!(here == there, "manifest {digest} names {here} layers and its config {there}");
-    let pairs = blobs.into_iter().zip(diff_ids.iter().cloned());
-    let layers = pairs.map(|(blob, diff_id)| Layer { blob, diff_id }).collect();
+    let layers = documents::layers(manifest, &config)?;
     Ok(Found { layout, digest, config, layers })
 }
 // ANCHOR_END: find
@@ -145,12 +143,12 @@ pub(crate) fn pick_platform<'a>(
 
 /// Unpacks one layer into `folder`. Only when this returns well are the files what they should be.
 // ANCHOR: unpack_layer
-fn unpack_layer(layout: &Layout, layer: &Layer, folder: &OwnedFd, markers: Markers) -> Result<()> {
+fn unpack_layer(layout: &Layout, layer: &Layer, folder: &OwnedFd, pass: Pass) -> Result<()> {
     let Descriptor { digest, size, .. } = &layer.blob;
     let mut blob = Verified::new(layout.blob(&layer.blob)?, digest, Some(*size));
     let mut unpack = || -> Result<()> {
         let mut tar = Verified::new(decompress(&mut blob)?, &layer.diff_id, None);
-        unpack::archive(&mut tar, folder, markers)?;
+        unpack::archive(&mut tar, folder, pass)?;
         tar.finish() // an archive may end before its bytes do; the digests are over all of them
     };
     let unpacked = unpack();

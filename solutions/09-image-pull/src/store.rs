@@ -2,13 +2,15 @@
 //!
 //! ```text
 //! ROOT/layers/sha256/<diffID>/     a layer: as soon as its folder is there, it is complete
-//! ROOT/unpacking/<diffID>/         one on its way; locked by who works on it
+//! ROOT/chains/sha256/<chainID>/    the same, of a layer that is not complete without those below
+//! ROOT/unpacking/<ID>/             one on its way; locked by who works on it
 //! ```
 //!
 //! A layer is unpacked in `unpacking`, checked to the last byte and then renamed. A process that
 //! is killed leaves its lock to the kernel and its remains to the next pull.
 
-use crate::Digest;
+use crate::dependent;
+use crate::documents::Layer;
 use crate::workplace::Workplace;
 use anyhow::{Context, Error, Result};
 use rustix::fs::{statvfs, syncfs};
@@ -36,7 +38,7 @@ impl Store {
                 root.display()
             )
         };
-        for folder in [root, &store.layers(), &store.unpacking()] {
+        for folder in [root, &store.layers(), &store.chains(), &store.unpacking()] {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
             made.with_context(cannot)?;
         }
@@ -45,28 +47,56 @@ impl Store {
         Ok(store)
     }
 
-    /// The folder of the layer `diff_id`. If it is not there, `fill` is called with an empty one.
+    /// The folder of a layer. If it is not there, `fill` is called with an empty one. `None`: the
+    /// layer has to be unpacked on top of those below, by [`Store::layer_on_others`].
     pub(crate) fn layer(
         &self,
-        diff_id: &Digest,
+        layer: &Layer,
+        fill: impl FnOnce(&OwnedFd) -> Result<()>,
+    ) -> Result<Option<PathBuf>> {
+        let dependent = self.chains().join(layer.chain_id.hex());
+        if dependent.exists() {
+            return Ok(Some(dependent));
+        }
+        let folder = self.layers().join(layer.diff_id.hex());
+        dependent::or_none(self.folder(folder, layer, fill))
+    }
+
+    /// The folder of a layer that needs those below it, for this stack of layers alone.
+    pub(crate) fn layer_on_others(
+        &self,
+        layer: &Layer,
         fill: impl FnOnce(&OwnedFd) -> Result<()>,
     ) -> Result<PathBuf> {
-        let layer = self.layers().join(diff_id.hex());
-        if layer.exists() {
-            return Ok(layer);
+        self.folder(self.chains().join(layer.chain_id.hex()), layer, fill)
+    }
+
+    fn folder(
+        &self,
+        folder: PathBuf,
+        layer: &Layer,
+        fill: impl FnOnce(&OwnedFd) -> Result<()>,
+    ) -> Result<PathBuf> {
+        if folder.exists() {
+            return Ok(folder);
         }
         let unpack = || -> Result<()> {
-            let workplace = Workplace::claim(self.unpacking().join(diff_id.hex()))?;
-            if layer.exists() {
+            let name = folder.file_name().expect("it ends in a digest");
+            let workplace = Workplace::claim(self.unpacking().join(name))?;
+            if folder.exists() {
                 return Ok(()); // somebody else was faster while we waited for the lock
             }
-            let folder = workplace.folder()?;
-            fill(&folder)?;
-            put_into_place(&folder, &workplace.root(), &layer)
+            let new = workplace.folder()?;
+            fill(&new)?;
+            put_into_place(&new, &workplace.root(), &folder)
         }; // here what is left of the workplace goes, and its space is free again
         let unpacked = unpack().map_err(|error| explain_full(error, &self.root));
-        unpacked.with_context(|| format!("cannot unpack layer {diff_id}"))?;
-        Ok(layer)
+        unpacked.with_context(|| format!("cannot unpack layer {}", layer.diff_id))?;
+        Ok(folder)
+    }
+
+    fn chains(&self) -> PathBuf {
+        self.root.join("chains/sha256")
     }
 
     fn layers(&self) -> PathBuf {

@@ -6,42 +6,68 @@
 //! else can reach the tree meanwhile: it lies in a folder of root's alone.
 
 use crate::entries::{Entries, Entry, Kind};
-use crate::remove::{empty, open_folder, remove};
-use crate::{attributes, safe_path};
+use crate::markers::{Meaning, is_whiteout};
+use crate::remove::{open_folder, remove};
+use crate::{attributes, below, markers, safe_path};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, Stat, fstat, futimens, linkat, makedev, mkdirat, mknodat,
-    openat, statat, symlinkat,
+    AtFlags, FileType, Mode, OFlags, fstat, futimens, linkat, makedev, mkdirat, mknodat, openat,
+    statat, symlinkat,
 };
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
 /// Bytes of the archive that are decompressed, hashed and written at a time.
 const BUFFER: usize = 128 << 10;
 
-/// What becomes of a layer's `.wh.` markers, which stand for what the layer removes
-/// (OCI image specification, layer.md, "Whiteouts").
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Markers {
-    /// The layer stays alone in its folder: they become overlayfs's own.
-    Convert,
-    /// The layer goes on top of others in one folder: what they name is removed, and nothing else
-    /// of the layer is unpacked. They mean the layers below only, so this comes before `Skip`.
-    Apply,
-    /// Nothing; `Apply` has been there before.
-    Skip,
+/// What is done with the entries of a layer, above all with its `.wh.` markers, which stand for
+/// what the layer removes (OCI image specification, layer.md, "Whiteouts").
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Pass<'a> {
+    /// The layer gets a folder of its own and its markers become overlayfs's.
+    Apart {
+        /// The folders of the layers below, lowest first, if they are known yet.
+        below: Option<&'a [PathBuf]>,
+    },
+    /// What its markers name is removed from the folder of the layers below; nothing is added. It
+    /// comes before `Add`, since a marker means the layers below only, not its own.
+    Remove,
+    /// The layer is added to those below in their folder.
+    Add,
 }
+
+impl<'a> Pass<'a> {
+    fn below(self) -> Option<&'a [PathBuf]> {
+        match self {
+            Pass::Apart { below } => below,
+            Pass::Remove | Pass::Add => Some(&[]), // they lie in the same folder
+        }
+    }
+}
+
+/// The layer leaves folders out that the layers below may have; without them it means nothing.
+#[derive(Debug)]
+pub(crate) struct NeedsBelow;
+
+impl fmt::Display for NeedsBelow {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("the layer needs those below it")
+    }
+}
+
+impl std::error::Error for NeedsBelow {}
 
 /// Unpacks an archive into the folder `root`.
 ///
 /// Memory is bounded by the longest name, not by the number of entries. Devices and FIFOs are made
-/// as the layer has them; whoever mounts it says `nodev`.
-pub(crate) fn archive(tar: impl Read, root: &OwnedFd, markers: Markers) -> Result<()> {
+/// as the layer has them; whoever mounts it says `nodev`. Fails with [`NeedsBelow`] if the layer
+/// does not stand alone and what is below is not known.
+pub(crate) fn archive(tar: impl Read, root: &OwnedFd, pass: Pass) -> Result<()> {
     let mut entries = Entries::new(BufReader::with_capacity(BUFFER, tar));
     let mut buffer = vec![0; BUFFER];
     let mut last: Option<PathBuf> = None;
@@ -51,14 +77,14 @@ pub(crate) fn archive(tar: impl Read, root: &OwnedFd, markers: Markers) -> Resul
             None => "cannot read the first entry".to_owned(),
         })?;
         let Some(entry) = entry else { return Ok(()) };
-        place(&entry, &mut entries, root, markers, &mut buffer)
+        place(&entry, &mut entries, root, pass, &mut buffer)
             .with_context(|| format!("entry {}", shown(&entry.name)))?;
         last = Some(entry.name);
     }
 }
 
 /// A name fit for an error message: it may be a megabyte of anything.
-fn shown(name: &Path) -> String {
+pub(crate) fn shown(name: &Path) -> String {
     let name = name.to_string_lossy();
     let short: String = name.chars().take(200).flat_map(char::escape_debug).collect();
     if name.chars().nth(200).is_some() { format!("{short}…") } else { short }
@@ -68,25 +94,31 @@ fn place(
     entry: &Entry,
     content: &mut impl Read,
     root: &OwnedFd,
-    markers: Markers,
+    pass: Pass,
     buffer: &mut [u8],
 ) -> Result<()> {
-    check_length(&entry.name)?;
-    match (meaning(&entry.name)?, markers) {
-        (Meaning::Leftover, _) | (Meaning::Marker, Markers::Skip) => Ok(()),
-        (Meaning::Marker, Markers::Apply) => apply_marker(root, &entry.name),
-        (Meaning::Thing, Markers::Apply) => Ok(()),
-        (Meaning::Marker, Markers::Convert) => {
-            let (folder, name) = make_way(root, &entry.name)?;
-            keeping_times(&folder, || convert_marker(&folder, &name))
+    check_name(&entry.name)?;
+    match (markers::meaning(&entry.name)?, pass) {
+        (Meaning::Leftover, _) => Ok(()),
+        (Meaning::Marker, Pass::Add) | (Meaning::Thing, Pass::Remove) => Ok(()),
+        (Meaning::Marker, Pass::Remove) => markers::apply(root, &entry.name),
+        (Meaning::Marker, Pass::Apart { below }) => {
+            let (folder, name) = make_way(root, &entry.name, below)?;
+            keeping_times(&folder, || markers::convert(&folder, &name))
         }
-        (Meaning::Thing, _) => {
-            let (folder, name) = make_way(root, &entry.name)?;
+        (Meaning::Thing, Pass::Apart { .. } | Pass::Add) => {
+            let (folder, name) = make_way(root, &entry.name, pass.below())?;
             if name == "." {
                 ensure!(entry.kind == Kind::Folder, "only a folder can be the layer's root");
                 return attributes::set(&folder, entry);
             }
-            keeping_times(&folder, || make(entry, content, root, &folder, &name, buffer))
+            keeping_times(&folder, || match &entry.kind {
+                Kind::HardLink(target) => {
+                    let target = find_target(root, target, pass.below());
+                    target.and_then(|target| hard_link(target, &folder, &name))
+                }
+                _ => make(entry, content, &folder, &name, buffer),
+            })
         }
     }
 }
@@ -95,7 +127,6 @@ fn place(
 fn make(
     entry: &Entry,
     content: &mut impl Read,
-    root: &OwnedFd,
     folder: &OwnedFd,
     name: &OsStr,
     buffer: &mut [u8],
@@ -113,13 +144,20 @@ fn make(
             return attributes::set(made, entry);
         }
         Kind::File => {
-            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-            let open = || openat(folder, name, flags, Mode::RUSR | Mode::WUSR);
-            let mut file = File::from(anew(folder, name, open).context("cannot create it")?);
+            let mut file = create(folder, name)?;
             copy(content, &mut file, buffer)?;
             return attributes::set(file, entry);
         }
-        Kind::HardLink(target) => return hard_link(root, target, folder, name),
+        Kind::SparseFile(sparse) => {
+            let mut file = create(folder, name)?;
+            for (offset, length) in &sparse.pieces {
+                file.seek(SeekFrom::Start(*offset)).context("cannot write it")?;
+                copy(&mut content.take(*length), &mut file, buffer)?;
+            }
+            file.set_len(sparse.size).context("cannot write it")?;
+            return attributes::set(file, entry);
+        }
+        Kind::HardLink(_) => unreachable!("made by hard_link"),
         Kind::Symlink(target) => {
             anew(folder, name, || symlinkat(target, folder, name)).context("cannot make it")?;
         }
@@ -147,16 +185,37 @@ fn anew<T>(
     }
 }
 
-/// Gives a file of this layer a second name. It keeps the owner and the rest from the first.
-fn hard_link(root: &OwnedFd, target: &Path, folder: &OwnedFd, name: &OsStr) -> Result<()> {
-    let to = || format!("cannot link it to {}", shown(target));
-    check_length(target).with_context(to)?;
-    let (target_folder, target_name) = safe_path(root, target).with_context(to)?;
-    let stat = statat(&target_folder, &target_name, AtFlags::SYMLINK_NOFOLLOW);
-    ensure!(!is_whiteout(&stat.with_context(to)?), "{}: it was removed", to());
+fn create(folder: &OwnedFd, name: &OsStr) -> Result<File> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let open = || openat(folder, name, flags, Mode::RUSR | Mode::WUSR);
+    Ok(anew(folder, name, open).context("cannot create it")?.into())
+}
+
+/// Finds what a hard link is to: a file of this layer, named and found like any other.
+fn find_target(
+    root: &OwnedFd,
+    target: &Path,
+    below: Option<&[PathBuf]>,
+) -> Result<(OwnedFd, OsString)> {
+    let find = || -> Result<_> {
+        check_name(target)?;
+        let found = match safe_path(root, target) {
+            Err(error) if is_missing(&error) => safe_path(root, &resolve(root, target, below)?),
+            found => found,
+        };
+        let (folder, name) = found?;
+        let there = statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW)?;
+        ensure!(!is_whiteout(&there), "the layer has removed it");
+        Ok((folder, name))
+    };
+    find().with_context(|| format!("cannot find {}, which it is a link to", shown(target)))
+}
+
+/// Gives a file a second name. It keeps the owner and the rest from the first.
+fn hard_link(target: (OwnedFd, OsString), folder: &OwnedFd, name: &OsStr) -> Result<()> {
     // Without AT_SYMLINK_FOLLOW a link to a symlink is a second name of the symlink itself.
-    let link = || linkat(&target_folder, &target_name, folder, name, AtFlags::empty());
-    anew(folder, name, link).with_context(to)
+    let link = || linkat(&target.0, &target.1, folder, name, AtFlags::empty());
+    anew(folder, name, link).context("cannot link it")
 }
 
 /// Makes a folder, or keeps the one that is there with all that is in it.
@@ -167,7 +226,7 @@ fn make_folder(parent: &OwnedFd, name: &OsStr) -> Result<()> {
         return result.context("cannot make it");
     }
     let there = statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
-    if is_folder(&there) {
+    if markers::is_folder(&there) {
         return Ok(());
     }
     remove(parent, name).context("cannot replace what is there")?;
@@ -175,42 +234,62 @@ fn make_folder(parent: &OwnedFd, name: &OsStr) -> Result<()> {
     if is_whiteout(&there) {
         // The layer removed a folder and has a new one of the same name: nothing of the old one
         // may show through.
-        hide_what_is_below(&open_folder(parent, name)?)?;
+        markers::hide_what_is_below(&open_folder(parent, name)?)?;
     }
     Ok(())
 }
 
 /// Finds the folder for an entry as [`safe_path`] does, and makes those on the way that no
 /// earlier entry has made.
-fn make_way(root: &OwnedFd, name: &Path) -> Result<(OwnedFd, OsString)> {
-    use io::ErrorKind::{NotADirectory, NotFound};
-    match safe_path(root, name) {
-        Err(error) if matches!(error.kind(), NotFound | NotADirectory) => {
+fn make_way(root: &OwnedFd, name: &Path, below: Option<&[PathBuf]>) -> Result<(OwnedFd, OsString)> {
+    let found = match safe_path(root, name) {
+        Err(error) if is_missing(&error) => {
+            let name = resolve(root, name, below)?;
             let mut above: Vec<&Path> = name.ancestors().skip(1).collect();
-            above.reverse();
-            for folder in above {
-                make_parent(root, folder).with_context(|| format!("folder {}", shown(folder)))?;
+            above.pop(); // the root
+            for folder in above.into_iter().rev() {
+                make_parent(root, folder, below.unwrap_or_default())
+                    .with_context(|| format!("folder {}", shown(folder)))?;
             }
-            safe_path(root, name).context("cannot open its folder")
+            safe_path(root, &name)
         }
-        found => found.context("cannot open its folder"),
-    }
+        found => found,
+    };
+    found.context("cannot open its folder")
 }
 
-fn make_parent(root: &OwnedFd, path: &Path) -> Result<()> {
-    let inside = safe_path(root, &path.join("x")); // resolves `path` itself, through symlinks too
-    if inside.is_ok() {
+pub(crate) fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// Takes the detours out of a name: dots, and symlinks that only the layers below have.
+fn resolve(root: &OwnedFd, name: &Path, below: Option<&[PathBuf]>) -> Result<PathBuf> {
+    let mut direct = PathBuf::new();
+    for step in name.components() {
+        match step {
+            Component::Normal(step) => direct.push(step),
+            Component::ParentDir => drop(direct.pop()),
+            _ => {}
+        }
+    }
+    let (Some(folder), Some(name)) = (direct.parent(), direct.file_name()) else {
+        return Ok(direct);
+    };
+    Ok(below::resolve(root, below.ok_or(NeedsBelow)?, folder)?.join(name))
+}
+
+fn make_parent(root: &OwnedFd, path: &Path, below: &[PathBuf]) -> Result<()> {
+    let (parent, name) = safe_path(root, path)?;
+    let there = statat(&parent, &name, AtFlags::SYMLINK_NOFOLLOW).ok();
+    if there.as_ref().is_some_and(markers::is_folder) {
         return Ok(());
     }
-    let (parent, name) = safe_path(root, path)?;
-    if let Ok(there) = statat(&parent, &name, AtFlags::SYMLINK_NOFOLLOW) {
-        ensure!(is_whiteout(&there), "it is no folder, nor does it lead to one");
-    }
+    ensure!(there.as_ref().is_none_or(is_whiteout), "there is a file in its place");
     keeping_times(&parent, || {
         make_folder(&parent, &name)?;
-        let made = open_folder(&parent, &name)?;
-        let usual = Mode::RWXU | Mode::RGRP | Mode::XGRP | Mode::ROTH | Mode::XOTH;
-        rustix::fs::fchmod(&made, usual).context("cannot set its permissions")
+        // A folder that this layer has removed below does not look like that one.
+        let below = if there.is_some() { &[] } else { below };
+        below::look_alike(&open_folder(&parent, &name)?, below, path)
     })
 }
 
@@ -227,7 +306,7 @@ fn copy(content: &mut impl Read, file: &mut File, buffer: &mut [u8]) -> Result<(
 /// Works in a folder and then sets its times back, which making and removing entries moves.
 ///
 /// So a folder's times are right at every moment, and no list of folders has to be kept.
-fn keeping_times<T>(folder: &OwnedFd, work: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(crate) fn keeping_times<T>(folder: &OwnedFd, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let before = fstat(folder).context("cannot look at its folder")?;
     let done = work()?;
     futimens(folder, &attributes::times_of(&before))
@@ -235,96 +314,10 @@ fn keeping_times<T>(folder: &OwnedFd, work: impl FnOnce() -> Result<T>) -> Resul
     Ok(done)
 }
 
-/// What a name stands for.
-enum Meaning {
-    Thing,
-    /// Something that the layer removes.
-    Marker,
-    /// What aufs, Docker's first storage, kept for itself; old images still have it.
-    Leftover,
-}
-
-/// Names that begin with `.wh.` are reserved for markers.
-fn meaning(name: &Path) -> Result<Meaning> {
-    let mut steps = name.components().peekable();
-    while let Some(step) = steps.next() {
-        let is_last = steps.peek().is_none();
-        let Component::Normal(step) = step else { continue };
-        match step.as_encoded_bytes() {
-            b".wh..wh..opq" if is_last => return Ok(Meaning::Marker),
-            step if step.starts_with(b".wh..wh.") => return Ok(Meaning::Leftover),
-            step if !step.starts_with(b".wh.") => {}
-            _ if is_last => return Ok(Meaning::Marker),
-            _ => bail!("there can be nothing in a whiteout"),
-        }
-    }
-    Ok(Meaning::Thing)
-}
-
-/// What a marker names in its folder; `None` means all that is below the folder.
-fn marked(marker: &OsStr) -> Result<Option<&OsStr>> {
-    if marker == ".wh..wh..opq" {
-        return Ok(None);
-    }
-    let name = marker.as_bytes().strip_prefix(b".wh.").map(OsStr::from_bytes).unwrap_or_default();
-    ensure!(
-        ![OsStr::new(""), ".".as_ref(), "..".as_ref()].contains(&name),
-        "it is a whiteout of nothing"
-    );
-    Ok(Some(name))
-}
-
-/// Turns a marker into what overlayfs understands, unless this layer has something of that name.
-///
-/// A whiteout means the layers below only, wherever in the archive it stands. A file or symlink of
-/// this layer hides what is below by itself; a folder would be merged with the one below.
-fn convert_marker(folder: &OwnedFd, marker: &OsStr) -> Result<()> {
-    if let Some(name) = marked(marker)? {
-        match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(there) if is_folder(&there) => {
-                return hide_what_is_below(&open_folder(folder, name)?);
-            }
-            Ok(_) => return Ok(()),
-            Err(_) => {}
-        }
-    }
-    overlay::whiteout(folder.as_fd(), marker)?;
-    Ok(())
-}
-
-fn hide_what_is_below(folder: &OwnedFd) -> Result<()> {
-    overlay::whiteout(folder.as_fd(), OsStr::new(".wh..wh..opq"))?;
-    Ok(())
-}
-
-/// Removes what a marker names from the layers below, which lie in the same folder.
-fn apply_marker(root: &OwnedFd, path: &Path) -> Result<()> {
-    use io::ErrorKind::{NotADirectory, NotFound};
-    let (folder, marker) = match safe_path(root, path) {
-        Err(error) if matches!(error.kind(), NotFound | NotADirectory) => return Ok(()),
-        found => found.context("cannot open its folder")?,
-    };
-    let removed = |result: io::Result<()>| match result {
-        Err(error) if error.kind() == NotFound => Ok(()),
-        other => other.context("cannot remove what it marks"),
-    };
-    keeping_times(&folder, || match marked(&marker)? {
-        Some(name) => removed(remove(&folder, name)),
-        None => removed(empty(&folder)),
-    })
-}
-
 /// A path that the kernel cannot take is refused before any work is done with it.
-fn check_length(name: &Path) -> Result<()> {
-    let length = name.as_os_str().len();
-    ensure!(length < 4096, "its name has {length} bytes, Linux takes 4095");
+fn check_name(name: &Path) -> Result<()> {
+    let name = name.as_os_str().as_encoded_bytes();
+    ensure!(name.len() < 4096, "its name has {} bytes, Linux takes 4095", name.len());
+    ensure!(!name.contains(&0), "there is a NUL byte in its name");
     Ok(())
-}
-
-fn is_folder(stat: &Stat) -> bool {
-    FileType::from_raw_mode(stat.st_mode) == FileType::Directory
-}
-
-fn is_whiteout(stat: &Stat) -> bool {
-    FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
 }

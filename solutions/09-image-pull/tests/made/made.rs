@@ -1,0 +1,84 @@
+//! Images made for the tests: archives byte by byte, layouts, and a look at what became of them.
+
+#![allow(dead_code)] // each test uses its own part
+
+pub mod layout;
+pub mod tar;
+pub mod tree;
+
+use image::{Image, Platform, Store};
+use std::fs;
+use std::path::{Path, PathBuf};
+use tree::Canary;
+
+/// A folder of a test's own, with a canary in it that nothing may touch.
+pub struct Place {
+    pub folder: PathBuf,
+    pub canary: Canary,
+}
+
+impl Place {
+    pub fn new() -> Place {
+        let folder = std::env::temp_dir().join(harness::random_name("image"));
+        fs::create_dir_all(&folder).unwrap();
+        Place { canary: Canary::new(&folder.join("outside")), folder }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    pub fn store(&self) -> Store {
+        Store::open(&self.path("store")).unwrap()
+    }
+
+    /// The folders in the store's `unpacking`, where nothing may be left after a pull.
+    pub fn remains(&self) -> Vec<String> {
+        names(&self.path("store/unpacking"))
+    }
+
+    /// Makes an image of these layers and pulls it into the store.
+    pub fn pull(&self, layers: &[Vec<u8>]) -> anyhow::Result<Image> {
+        let layout = layout::one_image(&self.path("layout"), layers);
+        let pulled = image::pull(&self.store(), &layout.source("latest"), &Platform::host());
+        fs::remove_dir_all(self.path("layout")).unwrap();
+        assert!(self.remains().is_empty(), "left in unpacking: {:?}", self.remains());
+        pulled
+    }
+
+    /// The same into a new folder `flat`.
+    pub fn pull_flat(&self, layers: &[Vec<u8>]) -> anyhow::Result<Image> {
+        let layout = layout::one_image(&self.path("layout"), layers);
+        let target = self.path("flat");
+        let pulled = image::pull_flat(&layout.source(""), &Platform::host(), &target);
+        fs::remove_dir_all(self.path("layout")).unwrap();
+        assert_eq!(target.exists(), pulled.is_ok(), "a failure leaves nothing");
+        pulled
+    }
+
+    /// Empties the place for the next try, without the canary.
+    pub fn clear(&self) {
+        for name in ["store", "flat"] {
+            if self.path(name).exists() {
+                fs::remove_dir_all(self.path(name)).unwrap();
+            }
+        }
+    }
+}
+
+/// The names in a folder, sorted.
+pub fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// The error as the person at the prompt reads it, on one line.
+pub fn said<T>(result: anyhow::Result<T>) -> String {
+    match result {
+        Ok(_) => panic!("it should have failed"),
+        Err(error) => format!("{error:#}"),
+    }
+}
