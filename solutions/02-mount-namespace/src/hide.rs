@@ -2,20 +2,19 @@
 //!
 //! Both show the kernel, and there is only one kernel. Until capabilities are taken away (chapter
 //! 07), root in a container could read the machine's memory through `/proc/kcore`, or restart it
-//! through `/proc/sysrq-trigger`. The lists are those that docker and podman hand to their runtime
+//! through `/proc/sysrq-trigger`. The lists are those that docker hands to its runtime
 //! (`maskedPaths` and `readonlyPaths`: OCI runtime specification, config-linux.md).
 
-use crate::inside::{mount_point, through_descriptor};
+use crate::inside::{is_folder, mount_point, through_descriptor};
 use crate::{NONE, bind, read_only};
 use anyhow::{Context, Result};
 use nix::Error;
 use nix::mount::{MsFlags, mount};
-use nix::sys::stat::{SFlag, fstat};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-/// Shown as empty.
-const MASKED: [&str; 13] = [
+/// Shown as empty. Paths that this kernel does not have are nothing to hide.
+const MASKED: [&str; 12] = [
     "proc/acpi",
     "proc/asound",
     "proc/interrupts",
@@ -28,17 +27,15 @@ const MASKED: [&str; 13] = [
     "proc/timer_stats",
     "sys/devices/virtual/powercap",
     "sys/firmware",
-    "sys/devices/system/cpu/thermal_throttle",
 ];
 
 /// Shown, but not to be written.
 const READ_ONLY: [&str; 5] = ["proc/bus", "proc/fs", "proc/irq", "proc/sys", "proc/sysrq-trigger"];
 
-/// Covers the masked paths and makes the read-only ones read-only. Paths that this kernel does not
-/// have are nothing to hide.
+/// Covers the masked paths and makes the read-only ones read-only.
 pub fn hide(root: &Path) -> Result<()> {
-    for path in MASKED {
-        if let Some(place) = existing(root, path)? {
+    for path in MASKED.into_iter().map(String::from).chain(heat_counters(root)?) {
+        if let Some(place) = existing(root, &path)? {
             mask(&place).with_context(|| format!("cannot hide /{path}"))?;
         }
     }
@@ -53,11 +50,21 @@ pub fn hide(root: &Path) -> Result<()> {
     Ok(())
 }
 
+/// One folder for each CPU tells how often it grew too hot. How warm a neighbour's work makes it
+/// gives away what the work is, and so does `/proc/interrupts` (GHSA-6fw5-f8r9-fgfm).
+fn heat_counters(root: &Path) -> Result<Vec<String>> {
+    const CPUS: &str = "sys/devices/system/cpu";
+    let Some(folder) = existing(root, CPUS)? else { return Ok(Vec::new()) };
+    let entries = std::fs::read_dir(through_descriptor(&folder))
+        .with_context(|| format!("cannot list /{CPUS}"))?;
+    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let cpus = names.filter(|name| name.starts_with("cpu"));
+    Ok(cpus.map(|cpu| format!("{CPUS}/{cpu}/thermal_throttle")).collect())
+}
+
 /// A folder is covered by an empty read-only one, a file by `/dev/null`.
 fn mask(place: &OwnedFd) -> Result<()> {
-    let is_folder =
-        SFlag::from_bits_truncate(fstat(place)?.st_mode) & SFlag::S_IFMT == SFlag::S_IFDIR;
-    if is_folder {
+    if is_folder(place)? {
         let data = Some("nr_blocks=1,nr_inodes=1");
         mount(Some("tmpfs"), &through_descriptor(place), Some("tmpfs"), MsFlags::MS_RDONLY, data)?;
     } else {

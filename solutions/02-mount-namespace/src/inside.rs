@@ -9,7 +9,7 @@
 use anyhow::{Context, Result};
 use nix::Error;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
-use nix::sys::stat::{Mode, mkdirat};
+use nix::sys::stat::{Mode, SFlag, fstat, mkdirat};
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
@@ -66,8 +66,12 @@ pub fn inside_or_new(root: &Path, path: &Path, is_folder: bool) -> Result<OwnedF
         let wants_folder = is_folder || components.peek().is_some();
         here = match resolve(root_folder.as_fd(), &reached, ResolveFlag::RESOLVE_IN_ROOT) {
             Ok(found) => found,
-            Err(Error::ENOENT) => create(here.as_fd(), name, wants_folder).with_context(|| {
-                format!("cannot create {} inside {}", reached.display(), root.display())
+            Err(Error::ENOENT) => create(here.as_fd(), name, wants_folder).map_err(|errno| {
+                let dangling = "\nhint: a symbolic link is in the way, and it leads nowhere";
+                let hint = if errno == Error::EEXIST { dangling } else { "" };
+                let (new, root) = (reached.display(), root.display());
+                anyhow::Error::new(errno)
+                    .context(format!("cannot create {new} inside {root}{hint}"))
             })?,
             Err(errno) => {
                 return Err(errno).context(format!(
@@ -84,6 +88,12 @@ pub fn inside_or_new(root: &Path, path: &Path, is_folder: bool) -> Result<OwnedF
 /// The path by which system calls without a descriptor argument reach the descriptor's file.
 pub fn through_descriptor(descriptor: &impl AsFd) -> PathBuf {
     format!("/proc/self/fd/{}", descriptor.as_fd().as_raw_fd()).into()
+}
+
+/// Is it a folder, not a file of any kind?
+pub(crate) fn is_folder(place: &OwnedFd) -> Result<bool> {
+    let mode = fstat(place).context("cannot look at a path inside the root")?.st_mode;
+    Ok(SFlag::from_bits_truncate(mode) & SFlag::S_IFMT == SFlag::S_IFDIR)
 }
 
 fn folder(root: &Path) -> Result<OwnedFd> {
