@@ -34,8 +34,8 @@ const LINKS: [(&str, &str); 6] = [
 
 /// Mounts a fresh `/dev` in the new root.
 pub fn dev(root: &Path) -> Result<()> {
-    let options = Some("mode=755,size=64k");
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC | MsFlags::MS_STRICTATIME;
+    let options = Some("mode=755,size=64m");
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_STRICTATIME; // as docker and runc mount it
     mount_at(&mount_point(root, "dev")?, "tmpfs", flags, options).context("cannot mount /dev")?;
     let dev = mount_point(root, "dev")?; // opened again: the descriptor above is the covered folder
     let umask_before = umask(Mode::empty()); // mknod(2) takes the umask from the mode
