@@ -4,6 +4,7 @@ use crate::Volume;
 use crate::terminal::{Keyboard, Terminal};
 use anyhow::Result;
 use nix::sched::CloneFlags;
+use nix::sys::stat::{Mode, umask};
 use process::Signals;
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -51,7 +52,14 @@ impl Options {
         in_child: impl FnOnce() -> Result<Infallible>,
     ) -> Result<u8> {
         let signals = Signals::block()?;
-        let child = process::start(namespaces, |_pid| Ok(()), in_child)?;
+        let child = process::start(
+            namespaces,
+            |_pid| Ok(()),
+            || {
+                umask(Mode::from_bits_truncate(0o022)); // what we make, and the command, is not to
+                in_child() //                              depend on the caller's habits
+            },
+        )?;
         match terminal {
             Some(terminal) => terminal.relay(Keyboard::Connected, &signals, &child)?,
             None => signals.pass_on_to(&child)?,
