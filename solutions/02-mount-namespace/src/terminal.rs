@@ -15,6 +15,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 use process::{Child, Signals};
+use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
@@ -25,6 +26,9 @@ use std::io::{IoSlice, IoSliceMut, IsTerminal, Write, stdin, stdout};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+
+/// How long a container may tidy up when its terminal is gone, in milliseconds.
+const GRACE_MS: u16 = 1000;
 
 /// The way by which the master end comes out of the container.
 pub struct Terminal {
@@ -62,9 +66,8 @@ impl Terminal {
         let master = nix::fcntl::open(&through_descriptor(&ptmx), flags, mode)
             .context("cannot open a pseudo-terminal")?;
         unlockpt(&master).context("cannot unlock the pseudo-terminal")?;
-        // Not by its name, which the image could have replaced: TIOCGPTPEER, ioctl_tty(2).
-        let slave = ioctl_tiocgptpeer(&master, OpenptFlags::RDWR | OpenptFlags::NOCTTY)
-            .context("cannot open the other end of the pseudo-terminal")?;
+        copy_size(&master); // before the command can ask for it; our stdin is still the real one
+        let slave = other_end(&master)?;
         self.send(&master)?;
         let console = inside_or_new(root, Path::new("/dev/console"), false)?;
         mount(
@@ -84,7 +87,7 @@ impl Terminal {
     }
 
     /// In the parent, in place of [`Signals::pass_on_to`]: copies bytes, sizes and signals until
-    /// the child has ended and its last words are written.
+    /// the child has ended and its last words are written, or until our own terminal is gone.
     pub fn relay(&self, keyboard: Keyboard, signals: &Signals, child: &Child) -> Result<()> {
         let master = self.receive()?;
         rustix::io::ioctl_fionbio(&master, true).context("cannot make the master non-blocking")?;
@@ -93,9 +96,15 @@ impl Terminal {
             Keyboard::Connected => Some(RawMode::enter()?),
             Keyboard::Unplugged => None,
         };
-        let mut relay = Relay { master, typed: Vec::new(), keyboard };
-        while !relay.turn(signals, child)? {}
-        relay.drain();
+        let slave = other_end(&master)?;
+        let mut relay = Relay { master, slave, typed: Vec::new(), keyboard };
+        loop {
+            match relay.turn(signals, child)? {
+                Turn::GoOn => {}
+                Turn::ChildEnded => break relay.drain(),
+                Turn::TerminalGone => return relay.hang_up(child),
+            }
+        }
         Ok(())
     }
 
@@ -125,14 +134,24 @@ impl Terminal {
 
 struct Relay {
     master: OwnedFd,
+    /// Held open, so that a container may close its terminal and open it again: without any slave
+    /// open, a read of the master would be an error and poll(2) would never wait.
+    slave: OwnedFd,
     /// Typed, and not yet taken by the container: a full terminal must not stop its output.
     typed: Vec<u8>,
     keyboard: Keyboard,
 }
 
+/// How the relay goes on.
+enum Turn {
+    GoOn,
+    ChildEnded,
+    TerminalGone,
+}
+
 impl Relay {
-    /// Waits for one thing to happen and does what it asks for. `true`: the child has ended.
-    fn turn(&mut self, signals: &Signals, child: &Child) -> Result<bool> {
+    /// Waits for one thing to happen and does what it asks for.
+    fn turn(&mut self, signals: &Signals, child: &Child) -> Result<Turn> {
         let input = stdin();
         let writable = if self.typed.is_empty() { PollFlags::empty() } else { PollFlags::POLLOUT };
         let listens = self.keyboard == Keyboard::Connected && self.typed.is_empty();
@@ -145,37 +164,40 @@ impl Relay {
             ready.push(PollFd::new(input.as_fd(), PollFlags::POLLIN));
         }
         match poll(&mut ready, PollTimeout::NONE) {
-            Err(nix::Error::EINTR) => return Ok(false),
+            Err(nix::Error::EINTR) => return Ok(Turn::GoOn),
             other => other.context("cannot poll")?,
         };
         let happened: Vec<bool> = ready.iter().map(|one| one.any() == Some(true)).collect();
-        let hung_up = ready[2].revents().is_some_and(|events| events == PollFlags::POLLHUP);
-        if happened[1] {
-            self.signal(signals, child)?;
+        let hung_up = ready[2].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP));
+        if happened[0] {
+            return Ok(Turn::ChildEnded);
         }
-        if happened[2] && !hung_up {
+        if happened[2] {
             self.show();
             self.push();
         }
+        if hung_up {
+            self.slave = other_end(&self.master)?; // a vhangup(2) inside, as getty does it
+        }
+        if happened[1] {
+            return self.signal(signals, child);
+        }
         if happened.get(3) == Some(&true) {
-            self.hear();
+            return Ok(self.hear());
         }
-        if hung_up && !happened[0] {
-            // Nobody holds the slave now, and that is no event to wait for: wait for the end.
-            signals.pass_on_to(child)?;
-            return Ok(true);
-        }
-        Ok(happened[0])
+        Ok(Turn::GoOn)
     }
 
-    /// A new size is for the terminal; all else is for the child, which is in another session and
-    /// hears nothing from our terminal.
-    fn signal(&self, signals: &Signals, child: &Child) -> Result<()> {
-        match signals.read()?.signal {
+    /// A new size and a hang-up are for the terminal; all else is for the child, which is in
+    /// another session and hears nothing from our terminal.
+    fn signal(&self, signals: &Signals, child: &Child) -> Result<Turn> {
+        let received = signals.read()?;
+        match received.signal {
             Signal::SIGWINCH => copy_size(&self.master),
+            Signal::SIGHUP if received.from_terminal => return Ok(Turn::TerminalGone),
             other => process::signals::send(child, other)?,
         }
-        Ok(())
+        Ok(Turn::GoOn)
     }
 
     /// Master to screen. `false`: nothing left to show.
@@ -191,20 +213,24 @@ impl Relay {
         }
     }
 
-    /// Keyboard to the waiting line.
-    fn hear(&mut self) {
+    /// Keyboard to the waiting line. A terminal in raw mode ends only when it is gone.
+    fn hear(&mut self) -> Turn {
         let mut buffer = [0; 4096];
         match rustix::io::read(stdin(), &mut buffer) {
             Ok(length) if length > 0 => self.typed.extend_from_slice(&buffer[..length]),
-            _ => self.keyboard = Keyboard::Unplugged,
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            _ => return Turn::TerminalGone,
         }
         self.push();
+        Turn::GoOn
     }
 
     /// Waiting line to master.
     fn push(&mut self) {
-        if let Ok(length) = rustix::io::write(&self.master, &self.typed) {
-            self.typed.drain(..length);
+        match rustix::io::write(&self.master, &self.typed) {
+            Ok(length) => drop(self.typed.drain(..length)),
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(_) => self.typed.clear(), // nobody there to read it
         }
     }
 
@@ -212,6 +238,25 @@ impl Relay {
     fn drain(&self) {
         while self.show() {}
     }
+
+    /// Closes the container's terminal because ours is gone: its session hears SIGHUP and its reads
+    /// fail (pty(7)). PID 1 may be deaf to both (pid_namespaces(7)), and nobody is left who could
+    /// stop it, so it is killed after a moment.
+    fn hang_up(self, child: &Child) -> Result<()> {
+        drop(self.master);
+        let mut end = [PollFd::new(child.pidfd.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut end, PollTimeout::from(GRACE_MS)).context("cannot poll")? == 0 {
+            process::signals::send(child, Signal::SIGKILL)?;
+        }
+        Ok(())
+    }
+}
+
+/// The slave end, close-on-exec. Not by its name, which the image could have replaced: TIOCGPTPEER
+/// (ioctl_tty(2)), which also works from outside the container.
+fn other_end(master: &OwnedFd) -> Result<OwnedFd> {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    ioctl_tiocgptpeer(master, flags).context("cannot open the other end of the pseudo-terminal")
 }
 
 /// Gives the container's terminal the size of ours, if ours is one.
