@@ -1,11 +1,14 @@
 //! Volumes: files and folders of the host that appear in the container (`-v`).
 
-use crate::inside::{inside, inside_or_new};
+use crate::inside::{inside_or_new, is_folder};
 use crate::{bind, read_only};
 use anyhow::{Context, Result, bail, ensure};
 use nix::mount::MsFlags;
+use nix::sys::stat::fstat;
 use nix::sys::statvfs::{FsFlags, fstatvfs};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::fs::Metadata;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -63,19 +66,40 @@ impl Volume {
             format!("cannot use {} as a volume\nhint: create it first", self.source.display())
         })?;
         let target = inside_or_new(root, &self.target, metadata.is_dir())?;
+        ensure!(
+            is_folder(&target)? == metadata.is_dir(),
+            "cannot mount {} on {}\nhint: a folder goes on a folder, a file on a file",
+            self.source.display(),
+            self.target.display()
+        );
         if self.recursive {
             bind(&self.source, target.as_fd())?;
         } else {
             bind_one(&self.source, target.as_fd())?;
         }
         if self.read_only {
-            let mounted = inside(root, &self.target)?; // opened again: now it is the mount
+            // Opened again, because the descriptor above means the place under the mount.
+            let mounted = inside_or_new(root, &self.target, metadata.is_dir())?;
+            ensure!(
+                is_same(&mounted, &metadata)?,
+                "{} was exchanged while the volume was mounted on it",
+                self.target.display()
+            );
             read_only(mounted.as_fd())
                 .with_context(|| format!("volume {}", self.target.display()))?;
-            read_only_below(&self.target, mounted.as_fd())?;
+            if self.recursive {
+                read_only_below(&self.target, mounted.as_fd())?;
+            }
         }
         Ok(())
     }
+}
+
+/// Whoever shares the root with us, through another container's volume, can rename its folders
+/// at any time (CVE-2021-30465).
+fn is_same(mounted: &OwnedFd, source: &Metadata) -> Result<bool> {
+    let here = fstat(mounted).context("cannot look at the volume")?;
+    Ok((here.st_dev, here.st_ino) == (source.dev(), source.ino()))
 }
 
 /// A bind without what is mounted below the source.
@@ -102,7 +126,6 @@ pub(crate) fn flags_of(target: BorrowedFd) -> Result<MsFlags> {
         (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
         (FsFlags::ST_NOATIME, MsFlags::MS_NOATIME),
         (FsFlags::ST_NODIRATIME, MsFlags::MS_NODIRATIME),
-        (FsFlags::ST_RELATIME, MsFlags::MS_RELATIME),
     ];
     Ok(pairs.iter().filter(|(had, _)| has.contains(*had)).map(|(_, flag)| *flag).collect())
 }
