@@ -59,6 +59,10 @@ pub fn bind_root(root: &Path) -> Result<()> {
         "{} is not a folder\nhint: --rootfs takes a folder with a system in it: bin, etc, proc, …",
         root.display()
     );
+    ensure!(
+        root != Path::new("/"),
+        "/ is the root already\nhint: --rootfs takes a folder below it"
+    );
     mount(Some(root), root, NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE)
         .with_context(|| format!("cannot bind {} on itself", root.display()))
 }

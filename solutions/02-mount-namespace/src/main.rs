@@ -31,8 +31,9 @@ fn run() -> Result<u8> {
     sys::close_all_but(&[])?; // whatever our caller left open stays out of the container
     let Args { rootfs, chroot, container } = Args::parse();
     rootfs::own_executable::protect()?;
-    let root = std::fs::canonicalize(&rootfs)
-        .with_context(|| format!("cannot use {} as a root file system", rootfs.display()))?;
+    let root = std::fs::canonicalize(&rootfs).with_context(|| {
+        format!("cannot use {} as a root file system\nhint: --rootfs takes a folder with a system in it: bin, etc, proc, …", rootfs.display())
+    })?;
     let terminal = container.terminal()?;
     let namespaces = CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS;
 
