@@ -77,3 +77,27 @@ fn restore_name() -> Result<()> {
     let name = process::cstrings(&[name])?.remove(0);
     nix::sys::prctl::set_name(&name).context("cannot set the name of this process")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inside::through_descriptor;
+    use std::io::Write;
+
+    #[test]
+    fn a_sealed_copy_can_be_read_and_run_and_not_be_changed() {
+        let copy = sealed_copy().unwrap();
+        let file = through_descriptor(&copy);
+        assert!(std::fs::read(&file).unwrap() == std::fs::read(OWN_EXECUTABLE).unwrap());
+        let mut writer = std::fs::OpenOptions::new().write(true).open(&file).unwrap();
+        let refused = Some(nix::Error::EPERM as i32);
+        assert_eq!(writer.write(b"evil").unwrap_err().raw_os_error(), refused);
+        assert_eq!(writer.set_len(0).unwrap_err().raw_os_error(), refused);
+        assert_eq!(writer.set_len(1 << 30).unwrap_err().raw_os_error(), refused);
+        drop(writer); // or running it would be ETXTBSY
+        let seals = SealFlag::from_bits_truncate(fcntl(&copy, FcntlArg::F_GET_SEALS).unwrap());
+        assert!(seals.contains(SealFlag::F_SEAL_SEAL), "the seals could be broken: {seals:?}");
+        let listed = std::process::Command::new(&file).arg("--list").output().unwrap();
+        assert!(listed.status.success() && !listed.stdout.is_empty(), "{listed:?}");
+    }
+}
