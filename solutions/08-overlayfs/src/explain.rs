@@ -3,68 +3,98 @@
 
 use crate::Upper;
 use nix::Error;
-use nix::sys::stat::stat;
+use rustix::fs::{AtFlags, CWD, StatVfsMountFlags, StatxFlags, statvfs, statx};
 use std::path::{Path, PathBuf};
 
-/// The most lower layers that overlayfs takes: `OVL_MAX_STACK`.
+/// The most lower layers that overlayfs takes: `OVL_MAX_STACK` in fs/overlayfs/params.h.
 const MOST_LAYERS: usize = 500;
+
+/// The usual file systems that can hold an upper layer.
+const FIT: [&str; 7] = ["bcachefs", "btrfs", "ext3", "ext4", "f2fs", "tmpfs", "xfs"];
 
 pub(crate) fn mount_error(
     errno: Error,
     layers: &[PathBuf],
     upper: Option<&Upper>,
 ) -> anyhow::Error {
-    let hint = reason(errno, layers, upper).map(|reason| format!("\nhint: {reason}"));
+    let hint = reason(errno, layers, upper)
+        .unwrap_or_else(|| "the kernel's log says why: sudo dmesg | grep overlayfs".into());
     anyhow::Error::new(std::io::Error::from(errno))
-        .context(format!("cannot mount the overlay{}", hint.unwrap_or_default()))
+        .context(format!("cannot mount the overlay\nhint: {hint}"))
 }
 
 fn reason(errno: Error, layers: &[PathBuf], upper: Option<&Upper>) -> Option<String> {
-    for layer in layers {
-        if !layer.is_dir() {
-            return Some(format!("the layer {} is not a folder", layer.display()));
-        }
+    if let Some(layer) = layers.iter().find(|layer| !layer.is_dir()) {
+        return Some(format!("the layer {} is not a folder", layer.display()));
     }
     match errno {
         Error::ENODEV => Some("this kernel has no overlayfs: try `modprobe overlay`".into()),
         Error::EPERM => Some("only root may mount: run it again with sudo".into()),
-        Error::ELOOP => Some("a layer lies inside another, or inside the upper layer".into()),
+        Error::ELOOP => overlap(layers, upper),
         _ if layers.len() > MOST_LAYERS => {
-            Some(format!("overlayfs takes {MOST_LAYERS} layers at most"))
+            Some(format!("{} layers are too many: {MOST_LAYERS} at most", layers.len()))
         }
-        _ => upper.and_then(|upper| bad_upper(upper)),
+        _ if upper.is_none() && layers.len() == 1 => {
+            Some("a single layer is no overlay: it needs a second one, or an upper layer".into())
+        }
+        _ => upper.and_then(bad_upper),
     }
+}
+
+/// Two folders of which one is, or is in, the other.
+fn overlap(layers: &[PathBuf], upper: Option<&Upper>) -> Option<String> {
+    let top = upper.iter().flat_map(|upper| [&upper.upper, &upper.work]);
+    // A folder that is reached by a descriptor may be covered by a mount; the link has its name.
+    let name = |folder: &PathBuf| folder.read_link().or_else(|_| folder.canonicalize()).ok();
+    let folders: Vec<PathBuf> = layers.iter().chain(top).filter_map(name).collect();
+    let mut pairs = folders
+        .iter()
+        .enumerate()
+        .flat_map(|(index, one)| folders[..index].iter().map(move |other| (other, one)));
+    let (one, other) =
+        pairs.find(|(one, other)| one.starts_with(other) || other.starts_with(one))?;
+    Some(if one == other {
+        format!("{} is given twice", one.display())
+    } else {
+        format!("layers can't be inside each other: {}, {}", one.display(), other.display())
+    })
 }
 
 /// The upper layer must hold device nodes and `trusted.` attributes, and be renamed into.
-fn bad_upper(upper: &Upper) -> Option<String> {
-    let device = |path: &Path| stat(path).map(|status| status.st_dev).ok();
-    if device(&upper.upper) != device(&upper.work) {
+fn bad_upper(Upper { upper, work }: &Upper) -> Option<String> {
+    if mount_id(upper) != mount_id(work) {
         return Some(format!(
-            "{} and {} must be on the same file system",
-            upper.upper.display(),
-            upper.work.display()
+            "{} and its work folder {} must be on the same mount: if the upper layer is a mount \
+             point, take a folder inside it",
+            upper.display(),
+            work.display()
         ));
     }
-    let fstype = file_system_of(&upper.upper)?;
-    Some(format!(
-        "the upper layer {} is on {fstype}; it must be on a writable file system that keeps device nodes \
-         and extended attributes, as ext4, xfs, btrfs and tmpfs do and overlay, NFS, FAT and FUSE do not",
-        upper.upper.display()
-    ))
+    if statvfs(upper).is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::RDONLY)) {
+        return Some(format!("the upper layer {} is on a read-only mount", upper.display()));
+    }
+    let fit = file_system_of(upper).is_some_and(|name| FIT.contains(&name.as_str()));
+    (!fit).then(|| unfit(upper))
 }
 
-/// The type of the file system at `path`: the mount with the longest path above it.
+/// Why the file system at `upper` can't hold an upper layer.
+pub(crate) fn unfit(upper: &Path) -> String {
+    let name = file_system_of(upper).unwrap_or_else(|| "a file system of unknown kind".into());
+    format!(
+        "the upper layer {} is on {name}, which can't keep whiteouts and `trusted.` attributes \
+         for an overlay; ext4, xfs, btrfs and tmpfs can; overlay itself, NFS, FAT and ramfs can't",
+        upper.display()
+    )
+}
+
+/// The type of the file system at `path`.
 fn file_system_of(path: &Path) -> Option<String> {
-    let path = path.canonicalize().ok()?;
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
-    let line = mounts
-        .lines()
-        .filter_map(|line| {
-            let (mount, file_system) = line.split_once(" - ")?;
-            let target = mount.split(' ').nth(4)?;
-            path.starts_with(target).then_some((target.len(), file_system))
-        })
-        .max_by_key(|(length, _)| *length)?;
-    line.1.split(' ').next().map(str::to_owned)
+    let id = mount_id(path)?;
+    let mounts = xray::mounts::parse(&std::fs::read("/proc/self/mountinfo").ok()?).ok()?;
+    mounts.into_iter().find(|mount| mount.id == id).map(|mount| mount.file_system)
+}
+
+/// The mount that `path` is on, by the number that mountinfo gives it: statx(2), Linux 5.8.
+fn mount_id(path: &Path) -> Option<u64> {
+    Some(statx(CWD, path, AtFlags::empty(), StatxFlags::MNT_ID).ok()?.stx_mnt_id)
 }

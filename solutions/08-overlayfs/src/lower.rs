@@ -1,38 +1,30 @@
 //! Looks a path up in the lower layers, as overlayfs does: from the top down.
 
-use anyhow::{Context, Result};
+use crate::entry::{Entry, names_in, under};
+use anyhow::Result;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::fs::Metadata;
-use std::io::ErrorKind;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-/// The place of the container's `path` in the folder `layer`.
-pub(crate) fn under(layer: &Path, path: &Path) -> PathBuf {
-    layer.join(path.strip_prefix("/").unwrap_or(path))
-}
-
-/// A character device 0:0 stands for "nothing here".
-pub(crate) fn is_whiteout(metadata: &Metadata) -> bool {
-    metadata.file_type().is_char_device() && metadata.rdev() == 0
-}
-
-/// Does this folder hide what lower layers have in it?
-pub(crate) fn is_opaque(folder: &Path) -> Result<bool> {
-    let mut value = [0; 1];
-    match rustix::fs::lgetxattr(folder, "trusted.overlay.opaque", &mut value[..]) {
-        Ok(length) => Ok(length == 1 && value == *b"y"),
-        Err(rustix::io::Errno::NODATA | rustix::io::Errno::OPNOTSUPP) => Ok(false),
-        Err(errno) => Err(errno).with_context(|| format!("cannot read attributes of {folder:?}")),
+/// The layers that count: none below one that hides all that is below it.
+///
+/// A marker `.wh..wh..opq` at the top of a layer says so. overlayfs itself looks for the attribute
+/// on every folder but the root of a layer.
+pub(crate) fn that_count(layers: &[PathBuf]) -> Result<&[PathBuf]> {
+    for (index, layer) in layers.iter().enumerate().rev() {
+        // With a dot at the end the folder is meant, also if the path is a link to it.
+        if matches!(Entry::at(layer.join("."))?, Some(root) if root.is_opaque()?) {
+            return Ok(&layers[index..]);
+        }
     }
+    Ok(layers)
 }
 
 /// What the lower layers together show at `path`, if anything.
-pub(crate) fn look_up(layers: &[PathBuf], path: &Path) -> Result<Option<Metadata>> {
+pub(crate) fn look_up(layers: &[PathBuf], path: &Path) -> Result<Option<Entry>> {
     for layer in layers.iter().rev() {
         match in_layer(layer, path)? {
-            Found::Here(metadata) => return Ok(Some(metadata)),
+            Found::Here(entry) => return Ok(Some(entry)),
             Found::Covered => return Ok(None),
             Found::LookBelow => {}
         }
@@ -41,24 +33,28 @@ pub(crate) fn look_up(layers: &[PathBuf], path: &Path) -> Result<Option<Metadata
 }
 
 /// All names that the lower layers together show in `folder`.
-pub(crate) fn names_in(layers: &[PathBuf], folder: &Path) -> Result<BTreeSet<OsString>> {
-    let mut candidates = BTreeSet::new();
-    for layer in layers {
-        if let Ok(entries) = std::fs::read_dir(under(layer, folder)) {
-            candidates.extend(entries.flatten().map(|entry| entry.file_name()));
-        }
-    }
+pub(crate) fn names_below(layers: &[PathBuf], folder: &Path) -> Result<BTreeSet<OsString>> {
     let mut names = BTreeSet::new();
-    for name in candidates {
-        if look_up(layers, &folder.join(&name))?.is_some() {
-            names.insert(name);
+    for layer in layers.iter().rev() {
+        match in_layer(layer, folder)? {
+            Found::Here(entry) if entry.is_folder() => {
+                names.extend(names_in(&under(layer, folder))?)
+            }
+            Found::LookBelow => {}
+            Found::Here(_) | Found::Covered => break,
         }
     }
-    Ok(names)
+    let mut shown = BTreeSet::new();
+    for name in names {
+        if look_up(layers, &folder.join(&name))?.is_some() {
+            shown.insert(name);
+        }
+    }
+    Ok(shown)
 }
 
 enum Found {
-    Here(Metadata),
+    Here(Entry),
     /// This layer says that there is nothing, whatever is below.
     Covered,
     LookBelow,
@@ -72,21 +68,17 @@ fn in_layer(layer: &Path, path: &Path) -> Result<Found> {
     let mut components = path.strip_prefix("/").unwrap_or(path).components().peekable();
     while let Some(name) = components.next() {
         here.push(name);
-        let metadata = match here.symlink_metadata() {
-            Ok(metadata) => metadata,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(missing),
-            Err(error) => return Err(error).with_context(|| format!("cannot look at {here:?}")),
-        };
-        if is_whiteout(&metadata) {
+        let Some(entry) = Entry::at(here.clone())? else { return Ok(missing) };
+        if entry.is_whiteout() {
             return Ok(Found::Covered);
         }
         if components.peek().is_none() {
-            return Ok(Found::Here(metadata));
+            return Ok(Found::Here(entry));
         }
-        if !metadata.is_dir() {
+        if !entry.is_folder() {
             return Ok(Found::Covered);
         }
-        if is_opaque(&here)? {
+        if entry.is_opaque()? {
             missing = Found::Covered;
         }
     }

@@ -1,11 +1,15 @@
 //! `overlayfs --lower DIR… [--upper DIR] CMD ARGS…`: a container on a pile of layers.
 
+mod workbench;
+
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use nix::sched::CloneFlags;
-use overlay::Upper;
+use overlay::Change;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use workbench::Workbench;
 
 /// Run a command in a container whose root is a pile of layers.
 ///
@@ -42,16 +46,16 @@ fn run() -> Result<u8> {
     let Args { layers, upper, changes, hostname, container } = Args::parse();
     rootfs::own_executable::protect()?;
     let layers = layers.iter().map(|layer| folder(layer)).collect::<Result<Vec<_>>>()?;
-    let upper = upper.map(|upper| workbench(&upper)).transpose()?;
     let root = layers[0].clone(); // mounts are private: any folder will do to mount on
     let terminal = container.terminal()?;
+    let bench = upper.map(|upper| Workbench::beside(&upper)).transpose()?;
     let namespaces = CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS | identity::NAMESPACES;
 
     // ANCHOR: steps
     let status = container.run(namespaces, terminal.as_ref(), || {
         rootfs::private()?; //               from here on, nobody outside sees our mounts
-        match &upper {
-            Some(upper) => overlay::mount(&layers, Some(upper), &root)?,
+        match &bench {
+            Some(bench) => overlay::mount(&layers, Some(&bench.upper), &root)?,
             None => overlay::mount_with_memory(&layers, &root)?,
         }
         rootfs::make_mount_points(&root)?; //in the upper layer: layers need not have them
@@ -66,30 +70,32 @@ fn run() -> Result<u8> {
     });
     // ANCHOR_END: steps
 
-    if let Some(Upper { upper, work }) = &upper {
-        std::fs::remove_dir_all(work)
-            .with_context(|| format!("cannot remove {}", work.display()))?;
-        if changes && status.is_ok() {
-            overlay::changes(&layers, upper)?.iter().for_each(|change| println!("{change}"));
-        }
-    }
-    status
+    let Some(bench) = bench else { return status };
+    let changes = match changes && status.is_ok() {
+        true => overlay::changes(&layers, &bench.upper.upper),
+        false => Ok(Vec::new()),
+    };
+    let tidied = bench.tidy_up();
+    let status = status?; // what went wrong first is told first
+    print(&changes?).context("cannot print the changes")?;
+    tidied?;
+    Ok(status)
 }
 
-/// The upper layer and its work folder, a sibling of it, which lives as long as the container.
-fn workbench(upper: &Path) -> Result<Upper> {
-    let upper = folder(upper)?;
-    let name = upper.file_name().context("the upper layer can't be /")?;
-    let mut work = std::ffi::OsString::from(".work-of-");
-    work.push(name);
-    let work = upper.with_file_name(work);
-    std::fs::create_dir_all(&work).with_context(|| format!("cannot create {}", work.display()))?;
-    Ok(Upper { upper, work })
+/// Not `println!`, which panics when the reader has gone, as in `overlayfs … | head -1`.
+fn print(changes: &[Change]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    changes.iter().try_for_each(|change| writeln!(out, "{change}"))
 }
 
 fn folder(path: &Path) -> Result<PathBuf> {
     let absolute =
         path.canonicalize().with_context(|| format!("cannot use {} as a layer", path.display()))?;
     ensure!(absolute.is_dir(), "cannot use {} as a layer: it is not a folder", path.display());
+    ensure!(
+        absolute != Path::new("/"),
+        "cannot use / as a layer: a process keeps its root, whatever is mounted over it\n\
+         hint: bind it elsewhere first: mount --bind / /mnt"
+    );
     Ok(absolute)
 }

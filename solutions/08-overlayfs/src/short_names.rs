@@ -32,12 +32,13 @@ pub(crate) fn with<T>(
     upper: Option<&Upper>,
     mount: impl FnOnce(&OsStr) -> T,
 ) -> Result<T> {
-    let lower = layers.iter().rev().map(|layer| folder(layer)).collect::<Result<Vec<_>>>()?;
+    let open = |path: &PathBuf| folder(path); // all stay open until the mount is made
+    let lower = layers.iter().rev().map(open).collect::<Result<Vec<_>>>()?;
     let numbers: Vec<String> = lower.iter().map(|layer| layer.as_raw_fd().to_string()).collect();
     let mut options = format!("lowerdir={}", numbers.join(":"));
-    let upper = upper.map(|one| Ok::<_, anyhow::Error>((folder(&one.upper)?, folder(&one.work)?)));
-    let upper = upper.transpose()?;
-    if let Some((upper, work)) = &upper {
+    let top = upper.iter().flat_map(|upper| [&upper.upper, &upper.work]).map(open);
+    let top = top.collect::<Result<Vec<_>>>()?;
+    if let [upper, work] = &top[..] {
         options += &format!(",upperdir={},workdir={}", upper.as_raw_fd(), work.as_raw_fd());
     }
     options += EACH_FILE_WHOLE;
@@ -52,4 +53,16 @@ pub(crate) fn with<T>(
 pub(crate) fn folder(path: &Path) -> Result<OwnedFd> {
     open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
         .with_context(|| format!("cannot open the layer {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::options;
+
+    #[test]
+    fn paths_that_would_be_misread_are_not_written_out() {
+        for path in ["/a:b", "/a,b", "/a\\b", &"/long".repeat(1000)] {
+            assert_eq!(options(&["/base".into(), path.into()], None), None, "{path}");
+        }
+    }
 }
