@@ -20,14 +20,21 @@ harness::kernel_tests!(
     with_an_init_a_command_that_changes_user_does_not_survive,
 );
 
-/// A command with a family: a child, a daemon in a session of its own, and an orphan's child.
+/// A command with a family: a child, a daemon in a session of its own, and an orphan's child. It
+/// ends soon, unless the program that runs the container has died: then it would stay for ever.
 const FAMILY: &str =
     "sleep 1000 & (setsid sleep 1000 &); (setsid sh -c 'sleep 1000 & sleep 1000' &)
-                      sleep 0.02";
+                      sleep 0.02; [ -d /proc/$OUTERMOST ] || exec sleep 1000";
 
 fn family(options: &[&str]) -> Command {
-    let mut command = Command::new(bin("pid-namespace"));
-    command.args(options).args(["sh", "-c", FAMILY]);
+    contained_family(&[&[bin("pid-namespace").to_str().expect("plain")][..], options].concat())
+}
+
+/// The family within `container`, whose own PID in OUTERMOST is that of the `Command`.
+fn contained_family(container: &[&str]) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", "export OUTERMOST=$$; exec \"$@\"", "sh"]);
+    command.args(container).args(["sh", "-c", FAMILY]);
     command
 }
 
@@ -46,12 +53,9 @@ fn nothing_survives_the_parent_of_an_init() {
 }
 
 fn nothing_survives_the_parent_of_nested_containers() {
-    let nested = || {
-        let mut command = Command::new(bin("pid-namespace"));
-        command.arg(bin("pid-namespace")).arg("--init").arg(bin("pid-namespace"));
-        command.args(["sh", "-c", FAMILY]);
-        command
-    };
+    let program = bin("pid-namespace");
+    let program = program.to_str().expect("plain");
+    let nested = || contained_family(&[program, program, "--init", program]);
     kill_evenly(nested, 100, next_one_runs);
 }
 
@@ -81,7 +85,7 @@ fn kill_the_first_process(options: &[&str]) {
         let before = Leaks::snapshot();
         let mut container =
             family(options).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("built");
-        let Some(first) = first_process(container.id()) else {
+        let Some(first) = first_process(&mut container) else {
             finished += 1;
             continue;
         };
@@ -99,17 +103,16 @@ fn kill_the_first_process(options: &[&str]) {
     assert!(tenths[..5].iter().all(|count| *count > 0), "{tenths:?}");
 }
 
-/// PID 1 of the container that `outside` starts; `None` if that has ended already.
-fn first_process(outside: u32) -> Option<Pid> {
-    let file = format!("/proc/{outside}/task/{outside}/children");
-    let started = Instant::now();
-    while started.elapsed() < Duration::from_secs(10) {
-        let children = fs::read_to_string(&file).ok()?;
+/// PID 1 of the container; `None` if that has ended before we could look.
+fn first_process(container: &mut Child) -> Option<Pid> {
+    let file = format!("/proc/{0}/task/{0}/children", container.id());
+    while container.try_wait().expect("our own child").is_none() {
+        let children = fs::read_to_string(&file).expect("it lives or is a zombie");
         if let Ok(child) = children.trim().parse() {
             return Some(Pid::from_raw(child));
         }
     }
-    panic!("process {outside} has no child");
+    None
 }
 
 /// A child of `parent`, as soon as it runs `program`.
