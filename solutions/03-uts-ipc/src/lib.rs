@@ -1,10 +1,14 @@
 //! Gives a container a name of its own, and memory and mailboxes that nobody else sees.
 //!
-//! Two small namespaces. *UTS* (the "UNIX time-sharing" structure of uname(2)) holds the host name
-//! and the NIS domain name. *IPC* holds what processes share by a number or a name and not by a
-//! file: System V shared memory, semaphores and message queues, and POSIX message queues
-//! (uts_namespaces(7), ipc_namespaces(7)). Neither can be attacked once it is one's own; shared
-//! with the host, root in the container renames the machine and reads its databases' memory.
+//! Two small namespaces. *UTS* ("UNIX time-sharing", after the structure that uname(2) fills) holds
+//! the host name and the NIS domain name (uts_namespaces(7)). *IPC*, inter-process communication,
+//! holds what processes share by a number or a name and not by a file: shared memory, semaphores
+//! and message queues of System V (sysvipc(7)), and the message queues of POSIX
+//! (ipc_namespaces(7)). When its last process ends, the kernel destroys them all. The *shared
+//! memory* of POSIX is no part of it: it is files in `/dev/shm`, and chapter 02 has mounted our own.
+//!
+//! Once they are ours there is nothing left to hide in them. Shared with the host, root in the
+//! container renames the machine and reads the memory that its databases share.
 
 mod of_process;
 
@@ -26,7 +30,8 @@ const LONGEST: usize = 64;
 /// Sets the host name, and the NIS domain name if one is given, of the UTS namespace we are in.
 ///
 /// To be called in the child: a process can only rename the namespace it lives in, and the
-/// parent's is the host's. The domain name is what `hostname -y` shows and almost nobody uses.
+/// parent's is the host's. A new namespace starts with a copy of its parent's names, so a domain
+/// name that is not given stays the host's. `domainname` shows it, and almost nobody uses it.
 // ANCHOR: names
 pub fn names(host: &str, domain: Option<&str>) -> Result<()> {
     check(host, "host name")?;
@@ -43,8 +48,9 @@ pub fn names(host: &str, domain: Option<&str>) -> Result<()> {
 
 /// Mounts `/dev/mqueue`, the POSIX message queues of *this* IPC namespace: mq_overview(7).
 ///
-/// As with `/proc`, the namespace is that of whoever mounts it. Mounted before the clone, or
-/// without an IPC namespace of our own, it would show and change the host's queues.
+/// Each queue is a file in there. As with `/proc`, the namespace is that of whoever mounts it:
+/// mounted before the clone, or without an IPC namespace of our own, it would show and change the
+/// host's queues.
 // ANCHOR: mqueue
 pub fn mqueue(root: &Path) -> Result<()> {
     // ANCHOR: todo_ipc_fresh: mount the message queues of our IPC namespace on /dev/mqueue
