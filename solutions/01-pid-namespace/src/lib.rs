@@ -1,14 +1,21 @@
 //! Starts a command that believes it is the first process in the world.
 //!
+//! Linux starts a program in two steps: *clone* makes a new process as a copy of the caller, and
+//! in that copy *exec* replaces the program by another. What a container differs in is arranged
+//! at the first step, or between the two.
+//!
 //! A *PID namespace* is a numbering of processes. The first process cloned into a new one is its
-//! PID 1 and sees only its own descendants; we, outside, see all of them under other numbers
-//! (pid_namespaces(7)). Being number 1 is an office, with duties that this file teaches:
+//! PID 1, and no process in there can name one outside. We, outside, see all of them under other
+//! numbers (pid_namespaces(7)). So does `ps` in the container: it reads /proc, which is still the
+//! host's until chapter 02. Being number 1 is an office, with duties that this file teaches:
 //!
 //! - the kernel ends the whole namespace when PID 1 ends, so a container lives as long as it does;
 //! - orphans become children of PID 1, which has to collect them ([`init`]);
 //! - a signal without a handler does nothing to PID 1: it must be asked politely ([`signals`]).
 //!
-//! Every later chapter builds on [`start`], the only clone in the house.
+//! Every later chapter builds on [`start`], the only clone in the house. `Result<Infallible>` is
+//! what a function returns that comes back only if it fails: in success the process has become
+//! another program, or has ended.
 
 mod channel;
 mod clone3;
@@ -35,7 +42,8 @@ use sys::Fork;
 ///
 /// It does not work, and that is the lesson: a process never changes its own PID. `unshare(2)`
 /// only decides where the *children* to come will be born, so the command runs on under its old
-/// number, and the first child it makes is PID 1 of a world it does not live in.
+/// number, and the first child it makes is PID 1 of a world it does not live in. When that child
+/// ends, its world ends, and the command can make no further child (ENOMEM).
 pub fn unshare_and_exec(argv: &[CString]) -> Result<Infallible> {
     unshare(CloneFlags::CLONE_NEWPID).context("cannot unshare the PID namespace")?;
     exec(argv, &environment())
@@ -45,7 +53,7 @@ pub fn unshare_and_exec(argv: &[CString]) -> Result<Infallible> {
 pub struct Child {
     /// The process ID that we see; inside its namespace the child is PID 1.
     pub pid: Pid,
-    /// Means this very process even if the number is used again (pidfd_open(2)).
+    /// A descriptor of this very process, even if its number is used again (pidfd_open(2)).
     pub pidfd: OwnedFd,
 }
 
@@ -54,7 +62,8 @@ pub struct Child {
 /// The child waits until `parent_setup` has run with its PID, then runs `child`, which prepares
 /// the container and ends in [`exec`]. If any of the three fails, nothing is left running and the
 /// error, also one from inside the child, is returned here: a [`Failure`] says with which status
-/// to exit. The caller must be single-threaded; its own namespaces, folder and signal mask stay.
+/// to exit. The caller must be single-threaded, because a clone copies one thread alone; its own
+/// namespaces, folder and signal mask stay.
 // ANCHOR: start
 pub fn start(
     namespaces: CloneFlags,
@@ -63,6 +72,7 @@ pub fn start(
 ) -> Result<Child> {
     let (ours, theirs) = channel::pair()?;
     // ANCHOR: todo_pid_start: clone into the namespaces; the child begins, the parent lets it go on
+    // From here on two processes run this function, each with its own copy of all that we have.
     match clone3::into_namespaces(namespaces)? {
         Fork::Child => {
             drop(ours); // so that our death is seen as the end of the channel
@@ -98,7 +108,9 @@ fn begin(
 /// Asks the kernel to SIGKILL us when the thread that cloned us ends (PR_SET_PDEATHSIG, prctl(2)).
 ///
 /// The death of PID 1 takes the rest of its namespace along, so nothing of a container survives
-/// the program that runs it. The kernel forgets the wish when we change user: ask again then.
+/// the program that runs it. The kernel forgets the wish when we change user or group, or execute
+/// a set-user-ID program: ask again then. A command that does so itself does not ask; below an
+/// [`init`], which never does, it dies all the same.
 pub fn die_with_parent() -> Result<()> {
     set_pdeathsig(Signal::SIGKILL).context("cannot ask to die with the parent")
 }
@@ -126,8 +138,9 @@ fn exit_code(status: Option<i32>, signal: Option<i32>) -> u8 {
 /// PID 1 for a command that does not know how to be PID 1: starts it as PID 2, passes signals on
 /// to it, collects every orphan, and exits with the command's status.
 ///
-/// Without an init, children that the command never waits for pile up as zombies. This is what
-/// `docker run --init` puts into a container.
+/// A process that has ended stays in the table, as a *zombie*, until its parent asks for its status
+/// (wait(2)). Orphans' zombies pile up where PID 1 never asks. This is what `docker run --init`
+/// puts into a container.
 // ANCHOR: init
 pub fn init(child: impl FnOnce() -> Result<Infallible>) -> Result<Infallible> {
     let signals = Signals::block_with_sigchld()?;

@@ -12,7 +12,11 @@ use std::process::ExitCode;
 /// Exits with the command's status; 128+N if signal N ended it, 127 if it was not found, 126 if
 /// it could not be executed, 125 if the container could not be made.
 #[derive(Parser)]
-#[command(version, after_help = "Example: sudo pid-namespace sh -c 'echo I am $$'")]
+#[command(
+    version,
+    after_help = "Example: sudo pid-namespace sh -c 'echo I am $$'\n\n\
+        ps still lists the host's processes: it reads /proc, which `mount-namespace` replaces."
+)]
 struct Args {
     /// Put a small init at PID 1, which collects orphans and passes signals on; the command is PID 2
     #[arg(long)]
