@@ -8,7 +8,8 @@ use crate::entries::{Entry, Kind};
 use anyhow::{Context, Result};
 use rustix::fs::{
     AtFlags, Gid, Mode, Stat, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat, fchmod,
-    fchown, fgetxattr, flistxattr, fsetxattr, fstat, futimens, lsetxattr, utimensat,
+    fchown, fgetxattr, fgetxattr_query, flistxattr, flistxattr_query, fremovexattr, fsetxattr,
+    fstat, futimens, lsetxattr, utimensat,
 };
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
@@ -21,6 +22,11 @@ pub(crate) fn set(file: impl AsFd, entry: &Entry) -> Result<()> {
     let file = file.as_fd();
     let (uid, gid) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
     explain_owner(fchown(file, Some(uid), Some(gid)), entry)?;
+    for name in xattr_names(file)?.iter().filter(|name| !is_dropped(name)) {
+        // A folder that was here before had them, or they are access lists that the parent's
+        // default list gave to a new file.
+        fremovexattr(file, name).with_context(|| format!("cannot remove its {name:?}"))?;
+    }
     for (name, value) in kept_xattrs(entry) {
         explain_xattr(fsetxattr(file, name, value, XattrFlags::empty()), name)?;
     }
@@ -53,9 +59,8 @@ pub(crate) fn copy(from: impl AsFd, to: impl AsFd) -> Result<()> {
     fchown(to, Some(Uid::from_raw(like.st_uid)), Some(Gid::from_raw(like.st_gid)))
         .context("cannot set its owner")?;
     for name in xattr_names(from)?.iter().filter(|name| !is_dropped(name)) {
-        let mut value = vec![0; fgetxattr(from, name, &mut [0; 0])?];
-        let length = fgetxattr(from, name, &mut value[..])?;
-        explain_xattr(fsetxattr(to, name, &value[..length], XattrFlags::empty()), name)?;
+        let value = xattr(from, name).with_context(|| format!("cannot read {name:?}"))?;
+        explain_xattr(fsetxattr(to, name, &value, XattrFlags::empty()), name)?;
     }
     fchmod(to, Mode::from_raw_mode(like.st_mode)).context("cannot set its permissions")?;
     futimens(to, &times_of(&like)).context("cannot set its times")
@@ -70,9 +75,20 @@ pub(crate) fn times_of(stat: &Stat) -> Timestamps {
     }
 }
 
+fn xattr(file: BorrowedFd, name: &OsStr) -> rustix::io::Result<Vec<u8>> {
+    let mut value = vec![0; fgetxattr_query(file, name)?];
+    let length = fgetxattr(file, name, &mut value[..])?;
+    value.truncate(length);
+    Ok(value)
+}
+
 fn xattr_names(file: BorrowedFd) -> Result<Vec<OsString>> {
-    let mut list = vec![0; flistxattr(file, &mut [0; 0])?];
-    let length = flistxattr(file, &mut list[..])?;
+    let length = match flistxattr_query(file) {
+        Ok(0) | Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
+        length => length.context("cannot list its attributes")?,
+    };
+    let mut list = vec![0; length];
+    let length = flistxattr(file, &mut list[..]).context("cannot list its attributes")?;
     let names = list[..length].split(|b| *b == 0).filter(|name| !name.is_empty());
     Ok(names.map(|name| OsString::from_vec(name.to_vec())).collect())
 }

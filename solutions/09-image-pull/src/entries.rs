@@ -169,6 +169,11 @@ impl<R: Read> Entries<R> {
         let (mut size, mut uid, mut gid) = (size, number(&old.uid)?, number(&old.gid)?);
         for record in pax::records(&extensions.pax) {
             let (key, value) = record?;
+            if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
+                let name = OsString::from_vec(name.to_vec());
+                entry.xattrs.push((name, value.to_vec()));
+                continue;
+            }
             match key {
                 _ if value.is_empty() => {} // says "as if this record were not here"
                 b"path" => entry.name = path(value.to_vec()),
@@ -183,12 +188,7 @@ impl<R: Read> Entries<R> {
                 b"GNU.sparse.name" => holes.name = Some(path(value.to_vec())),
                 b"GNU.sparse.realsize" => holes.size = Some(decimal(value)?),
                 _ if key.starts_with(b"GNU.sparse.") => holes.is_old = true,
-                _ => {
-                    if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
-                        let name = OsString::from_vec(name.to_vec());
-                        entry.xattrs.push((name, value.to_vec()));
-                    }
-                }
+                _ => {}
             }
         }
         entry.accessed = accessed.unwrap_or(entry.modified);

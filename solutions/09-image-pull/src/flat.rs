@@ -3,15 +3,20 @@
 //! The store keeps layers apart and lets overlayfs lay them over each other. Here they are written
 //! on top of each other, from the lowest up, as `docker export` or `umoci unpack` would show them.
 
-use crate::remove::names;
+use crate::entries::{Entry, Kind};
+use crate::markers::{is_folder, marked};
+use crate::remove::{empty, names, remove};
 use crate::store::explain_full;
-use crate::unpack::{Pass, keeping_times};
+use crate::unpack::{Pass, is_missing, keeping_times};
 use crate::workplace::Workplace;
-use crate::{Found, Image, Platform, attributes, find, unpack_layer};
+use crate::{Found, Image, Platform, attributes, find, safe_path, unpack_layer};
 use anyhow::{Context, Result, ensure};
-use rustix::fs::renameat;
+use rustix::fs::{AtFlags, renameat, statat};
+use rustix::io::Errno;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 /// The name of our folder in the target while we work. An image has no file of this name.
@@ -75,4 +80,41 @@ fn make_or_check_empty(target: &Path) -> Result<bool> {
         ensure!(name == WORKPLACE, "it is not empty\nhint: choose a new folder, or an empty one");
     }
     Ok(false)
+}
+
+/// Removes what a marker names from the layers below.
+pub(crate) fn remove_marked(root: &OwnedFd, path: &Path) -> Result<()> {
+    let Some((folder, marker)) = find_below(root, path)? else { return Ok(()) };
+    let removed = |result: io::Result<()>| match result {
+        Err(error) if is_missing(&error) => Ok(()),
+        other => other.context("cannot remove what it marks"),
+    };
+    keeping_times(&folder, || match marked(&marker)? {
+        Some(name) => removed(remove(&folder, name)),
+        None => removed(empty(&folder)),
+    })
+}
+
+/// Removes what an entry will replace in the layers below, so that a marker in `a` means the new
+/// folder `a` and not what a symlink of that name led to. A folder stays for a folder.
+pub(crate) fn remove_replaced(root: &OwnedFd, entry: &Entry) -> Result<()> {
+    let Some((folder, name)) = find_below(root, &entry.name)? else { return Ok(()) };
+    match statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(_) => Ok(()),
+        Ok(_) if name == "." => Ok(()),
+        Ok(there) if is_folder(&there) && entry.kind == Kind::Folder => Ok(()),
+        Ok(_) => keeping_times(&folder, || remove(&folder, &name).context("cannot replace it")),
+    }
+}
+
+/// Finds the folder of an entry. `None`: the layers below have none, nor anything in it.
+fn find_below(root: &OwnedFd, path: &Path) -> Result<Option<(OwnedFd, OsString)>> {
+    match safe_path(root, path) {
+        Err(error) if is_missing(&error) || leads_in_a_circle(&error) => Ok(None),
+        found => found.map(Some).context("cannot open its folder"),
+    }
+}
+
+fn leads_in_a_circle(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
 }

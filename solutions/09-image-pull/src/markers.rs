@@ -4,13 +4,10 @@
 //! A marker means the layers below only, wherever in the archive it stands: an entry of the same
 //! layer under the same name stays. How overlayfs stores "nothing" is chapter 08's.
 
-use crate::remove::{empty, open_folder, remove};
-use crate::safe_path;
-use crate::unpack::{is_missing, keeping_times};
-use anyhow::{Context, Result, bail, ensure};
+use crate::remove::open_folder;
+use anyhow::{Result, bail, ensure};
 use rustix::fs::{AtFlags, FileType, Stat, statat};
 use std::ffi::OsStr;
-use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
@@ -43,7 +40,7 @@ pub(crate) fn meaning(name: &Path) -> Result<Meaning> {
 }
 
 /// What a marker names in its folder; `None` means all that is below the folder.
-fn marked(marker: &OsStr) -> Result<Option<&OsStr>> {
+pub(crate) fn marked(marker: &OsStr) -> Result<Option<&OsStr>> {
     if marker == ".wh..wh..opq" {
         return Ok(None);
     }
@@ -77,22 +74,6 @@ pub(crate) fn convert(folder: &OwnedFd, marker: &OsStr) -> Result<()> {
 pub(crate) fn hide_what_is_below(folder: &OwnedFd) -> Result<()> {
     overlay::whiteout(folder.as_fd(), OsStr::new(".wh..wh..opq"))?;
     Ok(())
-}
-
-/// Removes what a marker names from the layers below, which lie in the same folder.
-pub(crate) fn apply(root: &OwnedFd, path: &Path) -> Result<()> {
-    let (folder, marker) = match safe_path(root, path) {
-        Err(error) if is_missing(&error) => return Ok(()), // nor is there anything in it
-        found => found.context("cannot open its folder")?,
-    };
-    let removed = |result: io::Result<()>| match result {
-        Err(error) if is_missing(&error) => Ok(()),
-        other => other.context("cannot remove what it marks"),
-    };
-    keeping_times(&folder, || match marked(&marker)? {
-        Some(name) => removed(remove(&folder, name)),
-        None => removed(empty(&folder)),
-    })
 }
 
 pub(crate) fn is_folder(stat: &Stat) -> bool {

@@ -8,7 +8,7 @@
 use crate::entries::{Entries, Entry, Kind};
 use crate::markers::{Meaning, is_whiteout};
 use crate::remove::{open_folder, remove};
-use crate::{attributes, below, markers, safe_path};
+use crate::{attributes, below, flat, markers, safe_path};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, fstat, futimens, linkat, makedev, mkdirat, mknodat, openat,
@@ -34,8 +34,8 @@ pub(crate) enum Pass<'a> {
         /// The folders of the layers below, lowest first, if they are known yet.
         below: Option<&'a [PathBuf]>,
     },
-    /// What its markers name is removed from the folder of the layers below; nothing is added. It
-    /// comes before `Add`, since a marker means the layers below only, not its own.
+    /// What it marks or replaces is removed from the folder of the layers below; nothing is added.
+    /// This comes before `Add`, since a marker means the layers below only, not its own.
     Remove,
     /// The layer is added to those below in their folder.
     Add,
@@ -100,8 +100,9 @@ fn place(
     check_name(&entry.name)?;
     match (markers::meaning(&entry.name)?, pass) {
         (Meaning::Leftover, _) => Ok(()),
-        (Meaning::Marker, Pass::Add) | (Meaning::Thing, Pass::Remove) => Ok(()),
-        (Meaning::Marker, Pass::Remove) => markers::apply(root, &entry.name),
+        (Meaning::Marker, Pass::Add) => Ok(()),
+        (Meaning::Marker, Pass::Remove) => flat::remove_marked(root, &entry.name),
+        (Meaning::Thing, Pass::Remove) => flat::remove_replaced(root, entry),
         (Meaning::Marker, Pass::Apart { below }) => {
             let (folder, name) = make_way(root, &entry.name, below)?;
             keeping_times(&folder, || markers::convert(&folder, &name))

@@ -1,6 +1,6 @@
 //! Writes tar archives byte by byte: also such as no honest tool would write.
 
-use tar::{EntryType, Header};
+use tar::Header;
 
 /// An archive in the making.
 #[derive(Clone, Default)]
@@ -32,13 +32,13 @@ impl Tar {
             self = self.pax(&long);
         }
         let mut header = Header::new_ustar();
-        header.set_entry_type(EntryType::new(kind));
         header.set_mode(if kind == b'5' { 0o755 } else { 0o644 });
         header.set_uid(0);
         header.set_gid(0);
         header.set_mtime(1_600_000_000);
         header.set_size(content.len() as u64);
         let old = header.as_old_mut();
+        old.linkflag = [kind];
         fill(&mut old.name, name);
         fill(&mut old.linkname, link);
         change(&mut header);

@@ -16,7 +16,8 @@ pub fn look(root: &Path) -> Tree {
     let mut todo = vec![PathBuf::new()];
     while let Some(path) = todo.pop() {
         let full = if path.as_os_str().is_empty() { root.to_owned() } else { root.join(&path) };
-        let metadata = fs::symlink_metadata(&full).unwrap();
+        // overlayfs lists a whiteout that has nothing to cover, but there is nothing to be found.
+        let Ok(metadata) = fs::symlink_metadata(&full) else { continue };
         if metadata.is_dir() {
             let entries = fs::read_dir(&full).unwrap();
             todo.extend(entries.map(|entry| path.join(entry.unwrap().file_name())));
@@ -26,8 +27,9 @@ pub fn look(root: &Path) -> Tree {
             inodes.entry(metadata.ino()).or_insert_with(Vec::new).push(path);
         }
     }
+    assert!(!tree.is_empty(), "there is no {}", root.display());
     // Which names are one file: each says the first of them.
-    for names in inodes.values_mut() {
+    for names in inodes.values_mut().filter(|names| names.len() > 1) {
         names.sort();
         for name in &*names {
             tree.get_mut(name).unwrap().push_str(&format!(" same as {}", names[0].display()));
