@@ -61,7 +61,7 @@ fn overlap(layers: &[PathBuf], upper: Option<&Upper>) -> Option<String> {
 }
 
 /// The upper layer must hold device nodes and `trusted.` attributes, and be renamed into.
-fn bad_upper(Upper { upper, work }: &Upper) -> Option<String> {
+fn bad_upper(Upper { upper, work, .. }: &Upper) -> Option<String> {
     if mount_id(upper) != mount_id(work) {
         return Some(format!(
             "{} and its work folder {} must be on the same mount: if the upper layer is a mount \

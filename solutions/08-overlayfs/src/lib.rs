@@ -18,7 +18,7 @@ mod short_names;
 mod upper;
 
 pub use change::{Change, Kind};
-pub use upper::Upper;
+pub use upper::{Fate, Upper};
 
 use anyhow::{Context, Result, bail};
 use entry::{Entry, names_in, under};
@@ -74,7 +74,7 @@ pub fn mount_with_memory(layers: &[PathBuf], target: &Path) -> Result<()> {
     for folder in [&upper, &work] {
         std::fs::create_dir(folder).with_context(|| format!("cannot create {folder:?}"))?;
     }
-    mount(&layers, Some(&Upper { upper, work }), target)
+    mount(&layers, Some(&Upper { upper, work, fate: Fate::Discarded }), target)
 }
 
 /// The option string of the mount: `lowerdir=TOP:…:BOTTOM,upperdir=…,workdir=…`.
@@ -87,7 +87,7 @@ pub fn options(layers: &[PathBuf], upper: Option<&Upper>) -> Option<OsString> {
     let from_the_top: Vec<&OsStr> = layers.iter().rev().map(|layer| layer.as_os_str()).collect();
     let mut options = OsString::from("lowerdir=");
     options.push(from_the_top.join(OsStr::new(":")));
-    if let Some(Upper { upper, work }) = upper {
+    if let Some(Upper { upper, work, .. }) = upper {
         options.push(",upperdir=");
         options.push(upper);
         options.push(",workdir=");
@@ -95,6 +95,7 @@ pub fn options(layers: &[PathBuf], upper: Option<&Upper>) -> Option<OsString> {
     }
     // ANCHOR_END: todo_overlay_opts
     options.push(EACH_FILE_WHOLE);
+    options.push(upper.map_or("", Upper::durability));
     short_names::not_needed(layers, upper, &options).then_some(options)
 }
 // ANCHOR_END: options
@@ -176,7 +177,7 @@ mod tests {
 
     #[test]
     fn the_last_layer_of_an_image_is_the_highest() {
-        let upper = Upper { upper: "/u".into(), work: "/w".into() };
+        let upper = Upper { upper: "/u".into(), work: "/w".into(), fate: Fate::Kept };
         let options = options(&["/base".into(), "/app".into()], Some(&upper)).unwrap();
         let options = options.to_str().unwrap();
         assert!(options.starts_with("lowerdir=/app:/base,upperdir=/u,workdir=/w"), "{options}");

@@ -42,6 +42,7 @@ pub(crate) fn with<T>(
         options += &format!(",upperdir={},workdir={}", upper.as_raw_fd(), work.as_raw_fd());
     }
     options += EACH_FILE_WHOLE;
+    options += upper.map_or("", Upper::durability);
     let here = folder(Path::new("."))?;
     chdir("/proc/self/fd").context("cannot enter /proc/self/fd\nhint: mount /proc first")?;
     let result = mount(&OsString::from(options));

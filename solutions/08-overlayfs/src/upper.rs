@@ -15,9 +15,30 @@ pub struct Upper {
     pub upper: PathBuf,
     /// An empty folder beside it.
     pub work: PathBuf,
+    /// What happens to the changes once the container has ended.
+    pub fate: Fate,
+}
+
+/// Whether changes are still wanted when the mount is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// They stay in the upper layer, and the kernel writes them to the disk with all else that
+    /// waits to be written to this file system, before the unmount is done.
+    Kept,
+    /// The upper layer will be removed. Then nothing need ever reach the disk, and the end of a
+    /// container does not wait for it (`volatile`, overlayfs.rst, "Volatile mount").
+    Discarded,
 }
 
 impl Upper {
+    /// The last option of the mount.
+    pub(crate) fn durability(&self) -> &'static str {
+        match self.fate {
+            Fate::Kept => "",
+            Fate::Discarded => ",volatile",
+        }
+    }
+
     pub(crate) fn check(&self, layers: &[PathBuf]) -> Result<()> {
         self.lies_outside(layers)?;
         self.keeps_attributes()

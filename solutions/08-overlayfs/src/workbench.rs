@@ -6,7 +6,7 @@
 
 use anyhow::{Context, Result, ensure};
 use nix::errno::Errno;
-use overlay::Upper;
+use overlay::{Fate, Upper};
 use rustix::fs::{FlockOperation, flock};
 use std::ffi::OsString;
 use std::fs::File;
@@ -41,7 +41,7 @@ impl Workbench {
             let text = format!("cannot create {}\nhint: {hint}", work.display());
             anyhow::Error::new(error).context(text)
         })?;
-        Ok(Workbench { upper: Upper { upper, work }, _lock: lock })
+        Ok(Workbench { upper: Upper { upper, work, fate: Fate::Kept }, _lock: lock })
     }
 
     /// Removes the work folder; the kernel leaves an empty folder of its own in it.

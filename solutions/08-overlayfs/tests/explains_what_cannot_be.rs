@@ -3,7 +3,7 @@
 mod pile;
 
 use harness::{Leaks, Output, run};
-use overlay::Upper;
+use overlay::{Fate, Upper};
 use pile::{Pile, write};
 use std::path::Path;
 use std::process::Command;
@@ -249,7 +249,9 @@ fn the_library_says_the_same_to_other_callers() {
     let mounted = Mounted::new(&pile, "sealed", &["-t", "tmpfs", "none"]);
     let [upper, work] = ["sealed/upper", "sealed/work"].map(|name| pile.new_folder(name));
     assert!(tool("mount", &["-o", "remount,ro", &mounted.0]));
-    let error = overlay::mount(&pile.layers, Some(&Upper { upper, work }), &target).unwrap_err();
+    let error =
+        overlay::mount(&pile.layers, Some(&Upper { upper, work, fate: Fate::Kept }), &target)
+            .unwrap_err();
     assert!(error.to_string().contains("sealed/upper is on a read-only mount"), "{error:#}");
     let missing = overlay::mount(&["/no-such-layer".into()], None, &target).unwrap_err();
     assert!(missing.to_string().contains("hint: the layer /no-such-layer is not a folder"));

@@ -3,7 +3,7 @@
 mod pile;
 
 use harness::{random_name, run};
-use overlay::Upper;
+use overlay::{Fate, Upper};
 use pile::{Pile, write};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -136,7 +136,8 @@ fn a_renamed_folder_is_copied() {
     assert_eq!(changes(&workplace(), "mv a new"), ["C /srv", "D /srv/a", "A /srv/new"]);
     let pile = workplace();
     let target = pile.new_folder("target");
-    let upper = Upper { upper: pile.folder.join("upper"), work: pile.new_folder("work") };
+    let upper =
+        Upper { upper: pile.folder.join("upper"), work: pile.new_folder("work"), fate: Fate::Kept };
     overlay::mount(&pile.layers, Some(&upper), &target).unwrap();
     let renamed = fs::rename(target.join("srv/folder"), target.join("srv/other"));
     nix::mount::umount(&target).unwrap();
@@ -172,7 +173,8 @@ fn a_file_in_the_place_of_a_folder_is_one_change() {
 fn capabilities_are_a_change() {
     let pile = workplace();
     let target = pile.new_folder("target");
-    let upper = Upper { upper: pile.folder.join("upper"), work: pile.new_folder("work") };
+    let upper =
+        Upper { upper: pile.folder.join("upper"), work: pile.new_folder("work"), fate: Fate::Kept };
     overlay::mount(&pile.layers, Some(&upper), &target).unwrap();
     // cap_net_raw=ep, version 2 of the format: capabilities(7), linux/capability.h
     let mut capability = [0; 20];
@@ -333,7 +335,11 @@ fn check(pile: &Pile, jobs: &[Vec<Work>; 3]) -> Result<(), TestCaseError> {
     }
     for (index, job) in jobs.iter().enumerate() {
         let name = random_name("layer");
-        let upper = Upper { upper: pile.new_folder(&name), work: pile.new_folder("work") };
+        let upper = Upper {
+            upper: pile.new_folder(&name),
+            work: pile.new_folder("work"),
+            fate: Fate::Kept,
+        };
         overlay::mount(&layers, Some(&upper), &target).unwrap();
         let before = snapshot(&target);
         job.iter().for_each(|work| perform(&target, work));

@@ -3,7 +3,7 @@
 mod pile;
 
 use harness::{Output, random_name, run};
-use overlay::{Upper, whiteout};
+use overlay::{Fate, Upper, whiteout};
 use pile::{Pile, write};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -33,6 +33,7 @@ harness::kernel_tests!(
     devices_of_a_layer_are_dead,
     the_root_is_an_overlay_and_no_layer_is_in_sight,
     the_library_mounts_read_only_without_an_upper_layer,
+    only_changes_that_are_kept_wait_for_the_disk,
 );
 
 fn the_last_layer_wins() {
@@ -313,7 +314,22 @@ fn the_library_mounts_read_only_without_an_upper_layer() {
     nix::mount::umount(&target).unwrap();
     let alone = overlay::mount(&pile.layers[..1], None, &target).unwrap_err();
     assert!(alone.to_string().contains("hint: a single layer is no overlay"), "{alone:#}");
-    let upper = Upper { upper: pile.new_folder("upper"), work: pile.new_folder("work") };
+    let upper =
+        Upper { upper: pile.new_folder("upper"), work: pile.new_folder("work"), fate: Fate::Kept };
     overlay::mount(&pile.layers[..1], Some(&upper), &target).unwrap();
     nix::mount::umount(&target).unwrap();
+}
+
+fn only_changes_that_are_kept_wait_for_the_disk() {
+    let mut pile = Pile::new();
+    pile.layer("only");
+    let target = pile.new_folder("target");
+    for (fate, expected) in [(Fate::Kept, false), (Fate::Discarded, true)] {
+        let [upper, work] = ["upper", "work"].map(|name| pile.new_folder(&random_name(name)));
+        overlay::mount(&pile.layers, Some(&Upper { upper, work, fate }), &target).unwrap();
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+        let mounted = mounts.lines().find(|line| line.contains(target.to_str().unwrap())).unwrap();
+        assert_eq!(mounted.split([' ', ',']).any(|word| word == "volatile"), expected, "{mounted}");
+        nix::mount::umount(&target).unwrap();
+    }
 }
