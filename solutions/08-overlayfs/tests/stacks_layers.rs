@@ -329,7 +329,10 @@ fn only_changes_that_are_kept_wait_for_the_disk() {
         overlay::mount(&pile.layers, Some(&Upper { upper, work, fate }), &target).unwrap();
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
         let mounted = mounts.lines().find(|line| line.contains(target.to_str().unwrap())).unwrap();
-        assert_eq!(mounted.split([' ', ',']).any(|word| word == "volatile"), expected, "{mounted}");
+        // Newer kernels call it fsync=volatile.
+        let words = ["volatile", "fsync=volatile"];
+        let volatile = mounted.split([' ', ',']).any(|word| words.contains(&word));
+        assert_eq!(volatile, expected, "{mounted}");
         nix::mount::umount(&target).unwrap();
     }
 }
