@@ -36,6 +36,9 @@ use std::path::Path;
 /// What mount(2) wants where a source, a type or an option string has no meaning.
 pub(crate) const NONE: Option<&str> = None;
 
+/// What to do about a root that can't be one.
+pub const ROOTFS_HINT: &str = "--rootfs takes a folder with a system in it: bin, etc, proc, …";
+
 /// Cuts this mount namespace loose from the one it was copied from.
 ///
 /// Systemd makes `/` a *shared* mount: what is mounted in one copy appears in all others, also in
@@ -54,15 +57,8 @@ pub fn private() -> Result<()> {
 /// pivot_root(2) moves mounts, not folders, and says EINVAL to a folder that is none.
 // ANCHOR: bind_root
 pub fn bind_root(root: &Path) -> Result<()> {
-    ensure!(
-        root.is_dir(),
-        "{} is not a folder\nhint: --rootfs takes a folder with a system in it: bin, etc, proc, …",
-        root.display()
-    );
-    ensure!(
-        root != Path::new("/"),
-        "/ is the root already\nhint: --rootfs takes a folder below it"
-    );
+    ensure!(root.is_dir(), "{} is not a folder\nhint: {ROOTFS_HINT}", root.display());
+    ensure!(root != Path::new("/"), "/ is the root already\nhint: {ROOTFS_HINT}");
     mount(Some(root), root, NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE)
         .with_context(|| format!("cannot bind {} on itself", root.display()))
 }
@@ -77,8 +73,8 @@ pub fn standard_mounts(root: &Path) -> Result<()> {
 
 /// Mounts `/proc`, the kernel's view of the processes of *this* PID namespace.
 ///
-/// The PID namespace of whoever mounts it is fixed at that moment (proc(5)), so this must happen
-/// in the child, after the clone: mounted by the parent it would list the host's processes.
+/// It belongs for ever to the PID namespace of whoever mounts it (pid_namespaces(7)), so this must
+/// happen in the child, after the clone: mounted by the parent it would list the host's processes.
 // ANCHOR: proc
 pub fn proc(root: &Path) -> Result<()> {
     // ANCHOR: todo_root_proc: mount a proc file system at /proc of the new root
@@ -134,15 +130,15 @@ pub fn read_only(target: BorrowedFd) -> Result<()> {
 
 /// Makes `root` the root of this mount namespace and leaves no way back.
 ///
-/// pivot_root(2) puts the old root where we say. We say `.`, so old and new lie on one point, the
-/// old one on top; unmounting `.` takes it away, and no folder of the new root was needed for it.
+/// pivot_root(2) puts the old root where we say. We say `.`, so both lie on one point, the old one
+/// on top. We stand in the new one already, but unmounting `.` takes away what lies on top of it;
+/// no folder of the new root was needed for the old one (pivot_root(2), NOTES).
 // ANCHOR: pivot
 pub fn pivot(root: &Path) -> Result<()> {
     // ANCHOR: todo_root_pivot: swap the roots, and unmount the old one with all below it
     chdir(root).with_context(|| format!("cannot enter {}", root.display()))?;
     pivot_root(".", ".").with_context(|| format!("cannot make {} the root", root.display()))?;
-    umount2(".", MntFlags::MNT_DETACH).context("cannot unmount the old root")?;
-    chdir("/").context("cannot enter the new root") // the old one was our working folder
+    umount2(".", MntFlags::MNT_DETACH).context("cannot unmount the old root")
     // ANCHOR_END: todo_root_pivot
 }
 // ANCHOR_END: pivot

@@ -32,7 +32,7 @@ fn run() -> Result<u8> {
     let Args { rootfs, chroot, container } = Args::parse();
     rootfs::own_executable::protect()?;
     let root = std::fs::canonicalize(&rootfs).with_context(|| {
-        format!("cannot use {} as a root file system\nhint: --rootfs takes a folder with a system in it: bin, etc, proc, …", rootfs.display())
+        format!("cannot use {}\nhint: {}", rootfs.display(), rootfs::ROOTFS_HINT)
     })?;
     let terminal = container.terminal()?;
     let namespaces = CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS;

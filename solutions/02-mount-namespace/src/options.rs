@@ -56,8 +56,8 @@ impl Options {
             namespaces,
             |_pid| Ok(()),
             || {
-                umask(Mode::from_bits_truncate(0o022)); // what we make, and the command, is not to
-                in_child() //                              depend on the caller's habits
+                umask(Mode::from_bits_truncate(0o022)); // not the caller's: as runc and crun do
+                in_child()
             },
         )?;
         match terminal {

@@ -70,7 +70,7 @@ fn sealed_copy() -> Result<OwnedFd> {
     Ok(open(&through, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?)
 }
 
-/// After an exec through a descriptor, `ps` would show the descriptor's number as our name.
+/// After an exec through a descriptor, `ps` would show its number or the memory's as our name.
 fn restore_name() -> Result<()> {
     let first = std::env::args_os().next().unwrap_or_default();
     let name = Path::new(&first).file_name().unwrap_or_default().to_owned();

@@ -97,7 +97,7 @@ impl Terminal {
             Keyboard::Unplugged => None,
         };
         let slave = other_end(&master)?;
-        let mut relay = Relay { master, slave, typed: Vec::new(), keyboard };
+        let mut relay = Relay { master, _slave: slave, typed: Vec::new(), keyboard };
         loop {
             match relay.turn(signals, child)? {
                 Turn::GoOn => {}
@@ -136,7 +136,7 @@ struct Relay {
     master: OwnedFd,
     /// Held open, so that a container may close its terminal and open it again: without any slave
     /// open, a read of the master would be an error and poll(2) would never wait.
-    slave: OwnedFd,
+    _slave: OwnedFd,
     /// Typed, and not yet taken by the container: a full terminal must not stop its output.
     typed: Vec<u8>,
     keyboard: Keyboard,
@@ -168,16 +168,12 @@ impl Relay {
             other => other.context("cannot poll")?,
         };
         let happened: Vec<bool> = ready.iter().map(|one| one.any() == Some(true)).collect();
-        let hung_up = ready[2].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP));
         if happened[0] {
             return Ok(Turn::ChildEnded);
         }
         if happened[2] {
             self.show();
             self.push();
-        }
-        if hung_up {
-            self.slave = other_end(&self.master)?; // a vhangup(2) inside, as getty does it
         }
         if happened[1] {
             return self.signal(signals, child);
@@ -239,9 +235,9 @@ impl Relay {
         while self.show() {}
     }
 
-    /// Closes the container's terminal because ours is gone: its session hears SIGHUP and its reads
-    /// fail (pty(7)). PID 1 may be deaf to both (pid_namespaces(7)), and nobody is left who could
-    /// stop it, so it is killed after a moment.
+    /// Closes the container's terminal because ours is gone: the leader of its session hears SIGHUP
+    /// (signal(7)), and reads from it end. PID 1 may be deaf to both (pid_namespaces(7)), and nobody
+    /// is left who could stop it, so it is killed after a moment.
     fn hang_up(self, child: &Child) -> Result<()> {
         drop(self.master);
         let mut end = [PollFd::new(child.pidfd.as_fd(), PollFlags::POLLIN)];

@@ -34,7 +34,7 @@ fn assert_explains(output: &Output, sentence: &str, hint: &str) {
 fn explains_a_rootfs_that_is_missing() {
     let nowhere = scratch().join("nowhere");
     let output = run(&mut command(&nowhere, &["true"]));
-    let sentence = format!("cannot use {} as a root file system: No such file", nowhere.display());
+    let sentence = format!("cannot use {}: No such file", nowhere.display());
     assert_explains(&output, &sentence, "--rootfs takes a folder");
     assert!(!nowhere.exists());
 }
@@ -52,7 +52,11 @@ fn explains_a_rootfs_that_is_a_file() {
 
 fn explains_a_rootfs_that_is_the_root() {
     let output = run(&mut command(Path::new("/"), &["true"]));
-    assert_explains(&output, "/ is the root already", "--rootfs takes a folder below it");
+    assert_explains(
+        &output,
+        "/ is the root already",
+        "--rootfs takes a folder with a system in it",
+    );
 }
 
 fn explains_a_rootfs_without_mount_points() {

@@ -95,6 +95,7 @@ fn a_sealed_copy_runs_where_mounts_cannot_be_changed() {
     let running =
         fs::read_link(format!("/proc/{}/exe", container.first_process())).expect("root may");
     assert_eq!(running, Path::new("/memfd:coracle (deleted)"));
+    assert_eq!(name(container.first_process()), "mount-namespace");
     if let Ok(file) = overwrite_after_the_end(container) {
         let error = nix::unistd::write(&file, b"evil").expect_err("it is sealed");
         assert_eq!(error, Errno::EPERM);
