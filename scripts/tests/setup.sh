@@ -8,7 +8,7 @@ trap 'rm -rf "$home"' EXIT
 mkdir -p "$home/bin" "$home/cargo/bin"
 # A machine with the ordinary tools and a cargo of our choice: no rustup, whatever is here.
 for tool in bash env sed cut grep id sort dirname printf cat cc gcc as ld ldd musl-gcc ip which sh \
-  busybox shellcheck strace skopeo umoci mmdebstrap apt-get dnf pacman head getent uname; do
+  busybox shellcheck strace skopeo umoci mmdebstrap git patch mkfs.vfat apt-get dnf pacman head getent uname; do
   place=$(command -v "$tool" || PATH=/usr/sbin:/sbin command -v "$tool") || continue
   ln -s "$place" "$home/bin/$tool"
 done
