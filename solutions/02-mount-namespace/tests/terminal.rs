@@ -29,6 +29,7 @@ harness::kernel_tests!(
     other_signals_pass,
     a_closed_window_ends_the_container,
     a_closed_window_ends_a_container_under_an_init,
+    a_closed_window_ends_a_container_that_no_signal_reaches,
     a_closed_window_leaves_time_to_tidy_up,
     a_container_may_close_its_terminal_and_open_it_again,
     typing_to_nobody_costs_no_time,
@@ -162,6 +163,12 @@ fn settings(terminal: &OwnedFd) -> String {
 fn resize(master: &OwnedFd, rows: u16, columns: u16) {
     let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     tcsetwinsize(master, size).expect("ours");
+}
+
+/// A command as one would type it.
+fn line_of(command: &Command) -> String {
+    let words = [command.get_program()].into_iter().chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
 fn wait_for_end(program: &mut Child) -> ExitStatus {
@@ -330,6 +337,16 @@ fn a_closed_window_ends_a_container_under_an_init() {
     wait_for_end(&mut program);
 }
 
+/// The kernel signals the leader of the session alone, here a shell that ignores it.
+fn a_closed_window_ends_a_container_that_no_signal_reaches() {
+    let program = command(&rootfs(), &["-t", "sh", "-c", "'echo ready; exec sleep 1000'"]);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("trap '' HUP; {}; true", line_of(&program))]);
+    let mut window = Window::with(&shell);
+    window.wait_for("ready");
+    wait_for_end(&mut window.close());
+}
+
 fn a_closed_window_leaves_time_to_tidy_up() {
     let script =
         "trap 'sleep 0.2; touch /tidied; exit 6' HUP; echo ready; while :; do sleep 0.01; done";
@@ -390,10 +407,8 @@ fn an_init_reaps_and_passes_the_status() {
 fn does_not_need_a_terminal_to_show_its_output() {
     rootfs();
     let program = command(&scratch().join("rootfs"), &["-t", "echo", "hello"]);
-    let words: Vec<_> = [program.get_program()].into_iter().chain(program.get_args()).collect();
-    let line = words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
     let mut piped = Command::new("sh");
-    piped.args(["-c", &format!("{line} | od -c")]);
+    piped.args(["-c", &format!("{} | od -c", line_of(&program))]);
     let (status, shown) = Window::with(&piped).end();
     assert_eq!(status, Some(0));
     assert!(shown.contains(r"h   e   l   l   o  \r  \n"), "{shown}");
