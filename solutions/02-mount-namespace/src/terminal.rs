@@ -205,7 +205,7 @@ impl Relay {
                 let _ = screen.write_all(&buffer[..length]).and_then(|()| screen.flush());
                 true
             }
-            _ => false, // empty for now, or EIO: no slave is open any more
+            _ => false, // empty for now
         }
     }
 
