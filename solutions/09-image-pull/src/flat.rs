@@ -31,7 +31,7 @@ pub fn pull_flat(source: &str, platform: &Platform, target: &Path) -> Result<Ima
     let found = find(source, platform)?;
     let made = make_or_check_empty(target)
         .with_context(|| format!("cannot unpack into {}", target.display()))?;
-    let unpacked = unpack(&found, target);
+    let unpacked = unpack(&found, target).map_err(|error| explain_full(error, target));
     if unpacked.is_err() && made {
         let _ = fs::remove_dir(target); // the error that counts is the one that we have
     }
@@ -46,7 +46,6 @@ fn unpack(image: &Found, target: &Path) -> Result<()> {
     for (number, layer) in image.layers.iter().enumerate() {
         let unpack = |pass| {
             unpack_layer(&image.layout, layer, &folder, pass)
-                .map_err(|error| explain_full(error, target))
                 .with_context(|| format!("cannot unpack layer {}", layer.diff_id))
         };
         if number > 0 {

@@ -61,7 +61,7 @@ pub struct Image {
     pub digest: Digest,
     /// How to run it.
     pub config: Config,
-    /// The folder of each layer, lowest first, as `overlay` wants them.
+    /// The folder of each layer, lowest first, as `overlay` wants them: each one once.
     pub layers: Vec<PathBuf>,
 }
 
@@ -76,7 +76,11 @@ pub fn pull(store: &Store, source: &str, platform: &Platform) -> Result<Image> {
         let pass = Pass::Apart { below: None };
         store.layer(layer, |folder| unpack_layer(&found.layout, layer, folder, pass))
     })?;
-    let layers = dependent::unpack_rest(store, &found, alone)?; // seldom any
+    let all = dependent::unpack_rest(store, &found, alone)?; // seldom any
+    // overlayfs takes a folder once. Where an image repeats a layer, the topmost shows it all.
+    let is_topmost = |(at, layer): &(usize, &PathBuf)| !all[at + 1..].contains(layer);
+    let layers =
+        all.iter().enumerate().filter(is_topmost).map(|(_, layer)| layer.clone()).collect();
     Ok(Image { reference: source.to_owned(), digest: found.digest, config: found.config, layers })
 }
 // ANCHOR_END: pull

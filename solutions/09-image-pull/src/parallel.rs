@@ -28,10 +28,11 @@ pub(crate) fn map<T: Sync, U: Send>(
     };
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
     thread::scope(|scope| {
-        for _ in 1..processors.min(items.len()) {
-            scope.spawn(worker);
-        }
+        let others = (1..processors.min(items.len())).map(|_| scope.spawn(worker));
+        let others: Vec<_> = others.collect();
         worker();
+        // The scope would wait for the work alone; join(3) waits for the threads themselves.
+        others.into_iter().for_each(|other| other.join().expect("no worker panics"));
     });
     let mut done = done.into_inner().expect("no holder panics");
     done.sort_by_key(|(number, _)| *number);

@@ -132,6 +132,6 @@ pub(crate) fn explain_full(error: Error, folder: &Path) -> Error {
     let folder = folder.display();
     error.context(format!(
         "there is no room left in {folder}\nhint: {mib} MiB and {files} files are free there now, \
-         and the layer needs more; make room, or set CORACLE_ROOT to another disk"
+         and that is not enough; make room, or use a folder on another disk"
     ))
 }

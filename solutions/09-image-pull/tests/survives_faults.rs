@@ -1,0 +1,250 @@
+//! A full disk, a kill at any moment, several at once: the store is never wrong and the next pull
+//! works.
+
+#[path = "made/made.rs"]
+mod made;
+
+use made::layout::{self, Compression, Layout};
+use made::tar::Tar;
+use made::tree::{assert_same, look};
+use made::{Place, names, said};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+harness::kernel_tests!(
+    a_full_disk_is_named_and_nothing_stays,
+    a_disk_without_inodes_is_named_too,
+    the_next_pull_clears_what_a_kill_left => 300,
+    a_flat_unpacking_that_was_killed_can_be_repeated => 300,
+    ten_pulls_at_once_unpack_each_layer_once,
+    a_layer_in_work_is_not_cleared_away,
+    no_thread_is_left_after_a_pull,
+);
+
+/// Random bytes, which no compression makes smaller.
+fn noise(length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    std::io::Read::read_exact(&mut fs::File::open("/dev/urandom").unwrap(), &mut bytes).unwrap();
+    bytes
+}
+
+fn mount_tmpfs(target: &Path, options: &str) {
+    fs::create_dir(target).unwrap();
+    let mount =
+        Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(target).status();
+    assert!(mount.unwrap().success());
+}
+
+fn unmount(target: &Path) {
+    assert!(Command::new("umount").arg(target).status().unwrap().success());
+}
+
+fn a_full_disk_is_named_and_nothing_stays() {
+    let place = Place::new();
+    let store = place.path("store");
+    mount_tmpfs(&store, "size=16m");
+    let small = Tar::new().file("small", &noise(1 << 20)).finish();
+    let large = Tar::new().file("a", &noise(10 << 20)).file("b", &noise(10 << 20)).finish();
+    let text = said(place.pull(&[small.clone(), large]));
+    for part in
+        ["there is no room left in", "hint: ", "MiB and", "No space left on device", "entry b"]
+    {
+        assert!(text.contains(part), "{part:?} is not in: {text}");
+    }
+    // The other layer may be there, complete; nothing else is.
+    let layers = names(&store.join("layers/sha256"));
+    assert!(layers.len() <= 1, "{layers:?}");
+    let free = text.split("hint: ").nth(1).unwrap().split(' ').next().unwrap();
+    assert!(["14", "15"].contains(&free), "it says {free} MiB, counted after clearing up");
+    assert_eq!(
+        fs::read(place.pull(&[small]).unwrap().layers[0].join("small")).unwrap().len(),
+        1 << 20
+    );
+    unmount(&store);
+    // The same into one folder.
+    mount_tmpfs(&place.path("full"), "size=16m");
+    let layout = layout::one_image(
+        &place.path("layout"),
+        &[Tar::new().file("a", &noise(20 << 20)).finish()],
+    );
+    let host = image::Platform::host();
+    let text = said(image::pull_flat(&layout.source(""), &host, &place.path("full")));
+    assert!(text.contains("no room left in") && text.contains("16 MiB"), "{text}");
+    assert!(names(&place.path("full")).is_empty());
+    unmount(&place.path("full"));
+}
+
+fn a_disk_without_inodes_is_named_too() {
+    let place = Place::new();
+    let store = place.path("store");
+    mount_tmpfs(&store, "size=64m,nr_inodes=100");
+    let tar = (0..200).fold(Tar::new(), |tar, n| tar.file(&format!("f{n}"), b""));
+    let text = said(place.pull(&[tar.finish()]));
+    assert!(text.contains("no room left in") && text.contains(" files are free"), "{text}");
+    assert!(names(&store.join("layers/sha256")).is_empty());
+    unmount(&store);
+}
+
+/// An image whose pull takes long enough to be killed in the middle of it.
+fn large_image(place: &Place) -> Layout {
+    let layers: Vec<_> = (0..4)
+        .map(|layer| {
+            let tar = (0..400).fold(Tar::new().folder("d"), |tar, n| {
+                tar.file(&format!("d/{layer}-{n}"), &noise(3000))
+            });
+            (tar.file(&format!(".wh.gone{layer}"), b"").finish(), Compression::Gzip)
+        })
+        .collect();
+    let mut layout = Layout::new(&place.path("layout"));
+    let image = layout.image(&image::Platform::host().to_string(), &layers);
+    layout.list("latest", image);
+    layout
+}
+
+fn the_next_pull_clears_what_a_kill_left() {
+    let place = Place::new();
+    let layout = large_image(&place);
+    let host = image::Platform::host();
+    let right = image::pull(&place.store(), &layout.source(""), &host).unwrap();
+    // Whiteouts, and a root that the layer does not describe, are as old as the unpacking.
+    let described = |layer: &Path| {
+        let mut tree = look(layer);
+        tree.retain(|path, _| path.starts_with("d"));
+        tree
+    };
+    let expected: Vec<_> = right.layers.iter().map(|layer| described(layer)).collect();
+    let command = || {
+        let _ = fs::remove_dir_all(place.path("store"));
+        let mut command = Command::new(harness::bin("image-pull"));
+        command.arg(layout.source("")).arg("--root").arg(place.path("store"));
+        command
+    };
+    let (mut complete, mut remains) = (0, 0);
+    harness::kill_evenly(command, 60, || {
+        // What has a layer's name is a layer, at every moment.
+        let layers = place.path("store/layers/sha256");
+        for name in if layers.exists() { names(&layers) } else { Vec::new() } {
+            let at = right.layers.iter().position(|layer| layer.ends_with(&name)).unwrap();
+            assert_same(&expected[at], &described(&layers.join(name)));
+            complete += 1;
+        }
+        if place.path("store/unpacking").exists() {
+            remains += place.remains().len();
+        }
+        let again = image::pull(&place.store(), &layout.source(""), &host).unwrap();
+        assert!(place.remains().is_empty());
+        for (layer, expected) in again.layers.iter().zip(&expected) {
+            assert_same(expected, &described(layer));
+        }
+    });
+    println!("{complete} complete layers and {remains} unfinished ones were found after the kills");
+    assert!(remains > 0, "no kill came in the middle of an unpacking");
+}
+
+fn a_flat_unpacking_that_was_killed_can_be_repeated() {
+    let place = Place::new();
+    let layout = large_image(&place);
+    let host = image::Platform::host();
+    let target = place.path("flat");
+    image::pull_flat(&layout.source(""), &host, &target).unwrap();
+    let without_root = |folder: &Path| {
+        let mut tree = look(folder);
+        tree.remove(Path::new("")); // its time is that of the unpacking
+        tree
+    };
+    let expected = without_root(&target);
+    let command = || {
+        fs::remove_dir_all(&target).unwrap();
+        let mut command = Command::new(harness::bin("image-pull"));
+        command.arg(layout.source("")).arg("--to").arg(&target);
+        command
+    };
+    let mut refused = 0;
+    harness::kill_evenly(command, 30, || {
+        match image::pull_flat(&layout.source(""), &host, &target) {
+            Ok(_) => {}
+            // Killed when the files were being moved to where they belong, or later.
+            Err(error) => {
+                assert!(format!("{error:#}").contains("it is not empty"), "{error:#}");
+                refused += 1;
+                fs::remove_dir_all(&target).unwrap();
+                image::pull_flat(&layout.source(""), &host, &target).unwrap();
+            }
+        }
+        assert_same(&expected, &without_root(&target));
+    });
+    println!("{refused} were found in the moment when they appear");
+}
+
+fn ten_pulls_at_once_unpack_each_layer_once() {
+    let place = Place::new();
+    let layout = large_image(&place);
+    let pulls: Vec<_> = (0..10)
+        .map(|_| {
+            let mut pull = Command::new(harness::bin("image-pull"));
+            pull.arg(layout.source("")).arg("--root").arg(place.path("store"));
+            pull.stdout(Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    let outputs: Vec<_> = pulls.into_iter().map(|pull| pull.wait_with_output().unwrap()).collect();
+    for output in &outputs {
+        assert!(output.status.success());
+        assert_eq!(output.stdout, outputs[0].stdout);
+    }
+    assert!(place.remains().is_empty());
+    let expected =
+        image::pull_flat(&layout.source(""), &image::Platform::host(), &place.path("flat"));
+    let flat = look(&expected.unwrap().layers[0]);
+    for layer in names(&place.path("store/layers/sha256")) {
+        let mut layer = look(&place.path("store/layers/sha256").join(layer));
+        layer
+            .retain(|path, _| !path.to_string_lossy().starts_with("gone") && path != Path::new(""));
+        for (path, seen) in layer {
+            assert_eq!(Some(&seen), flat.get(&path), "{}", path.display());
+        }
+    }
+}
+
+fn a_layer_in_work_is_not_cleared_away() {
+    let place = Place::new();
+    let tar = Tar::new().file("x", b"x").finish();
+    let name = layout::digest(&tar)["sha256:".len()..].to_owned();
+    drop(place.store());
+    let work = place.path("store/unpacking").join(&name);
+    fs::create_dir_all(work.join("root")).unwrap();
+    fs::write(work.join("root/half"), "").unwrap();
+    let lock = fs::File::open(&work).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    drop(place.store());
+    assert!(work.join("root/half").exists(), "its holder is at work");
+    // A pull of that layer waits for the holder, and then does not trust what it left.
+    let layout = layout::one_image(&place.path("layout"), &[tar]);
+    let mut pull = Command::new(harness::bin("image-pull"));
+    pull.arg(layout.source("")).arg("--root").arg(place.path("store")).stdout(Stdio::null());
+    let mut pull = pull.spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert!(pull.try_wait().unwrap().is_none(), "it should wait");
+    drop(lock);
+    assert!(pull.wait().unwrap().success());
+    assert_eq!(names(&place.path("store/layers/sha256").join(name)), ["x"]);
+    assert!(place.remains().is_empty());
+}
+
+fn no_thread_is_left_after_a_pull() {
+    let place = Place::new();
+    let layers: Vec<_> = (0..20).map(|n| Tar::new().file("x", &[n; 100_000]).finish()).collect();
+    let threads = || names(Path::new("/proc/self/task")).len();
+    let before = threads();
+    // A thread that was joined may take a moment to leave the kernel.
+    let after = || {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        threads()
+    };
+    place.pull(&layers).unwrap();
+    assert_eq!(after(), before);
+    let broken = Tar::new().file("../x", b"").finish();
+    place.clear();
+    said(place.pull(&[layers, vec![broken]].concat()));
+    assert_eq!(after(), before);
+}
