@@ -5,10 +5,9 @@
 //! through `/proc/sysrq-trigger`. The lists are those that docker hands to its runtime
 //! (`maskedPaths` and `readonlyPaths`: OCI runtime specification, config-linux.md).
 
-use crate::inside::{is_folder, mount_point, through_descriptor};
+use crate::inside::{is_folder, mount_point, mount_point_if_any, through_descriptor};
 use crate::{NONE, bind, read_only};
 use anyhow::{Context, Result};
-use nix::Error;
 use nix::mount::{MsFlags, mount};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -35,12 +34,12 @@ const READ_ONLY: [&str; 5] = ["proc/bus", "proc/fs", "proc/irq", "proc/sys", "pr
 /// Covers the masked paths and makes the read-only ones read-only.
 pub fn hide(root: &Path) -> Result<()> {
     for path in MASKED.into_iter().map(String::from).chain(heat_counters(root)?) {
-        if let Some(place) = existing(root, &path)? {
+        if let Some(place) = mount_point_if_any(root, &path)? {
             mask(&place).with_context(|| format!("cannot hide /{path}"))?;
         }
     }
     for path in READ_ONLY {
-        if let Some(place) = existing(root, path)? {
+        if let Some(place) = mount_point_if_any(root, path)? {
             let source = through_descriptor(&place);
             bind(&source, place.as_fd())?;
             let mounted = mount_point(root, path)?; // opened again: now it is the mount
@@ -54,7 +53,7 @@ pub fn hide(root: &Path) -> Result<()> {
 /// gives away what the work is, and so does `/proc/interrupts` (GHSA-6fw5-f8r9-fgfm).
 fn heat_counters(root: &Path) -> Result<Vec<String>> {
     const CPUS: &str = "sys/devices/system/cpu";
-    let Some(folder) = existing(root, CPUS)? else { return Ok(Vec::new()) };
+    let Some(folder) = mount_point_if_any(root, CPUS)? else { return Ok(Vec::new()) };
     let entries = std::fs::read_dir(through_descriptor(&folder))
         .with_context(|| format!("cannot list /{CPUS}"))?;
     let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
@@ -71,12 +70,4 @@ fn mask(place: &OwnedFd) -> Result<()> {
         mount(Some("/dev/null"), &through_descriptor(place), NONE, MsFlags::MS_BIND, NONE)?;
     }
     Ok(())
-}
-
-fn existing(root: &Path, path: &str) -> Result<Option<OwnedFd>> {
-    match mount_point(root, path) {
-        Ok(place) => Ok(Some(place)),
-        Err(error) if matches!(error.downcast_ref(), Some(Error::ENOENT)) => Ok(None),
-        Err(error) => Err(error),
-    }
 }

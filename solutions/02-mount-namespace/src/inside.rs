@@ -23,21 +23,33 @@ pub fn inside(root: &Path, path: &Path) -> Result<OwnedFd> {
 /// The folder `name` of the root, which must not be reached through a symbolic link: where the
 /// kernel's own file systems go, an image has no say.
 pub fn mount_point(root: &Path, name: &str) -> Result<OwnedFd> {
+    strictly_inside(root, name)?.map_err(|errno| unusable(errno, &root.join(name)))
+}
+
+/// The same for what a kernel may or may not have.
+pub(crate) fn mount_point_if_any(root: &Path, name: &str) -> Result<Option<OwnedFd>> {
+    match strictly_inside(root, name)? {
+        Ok(place) => Ok(Some(place)),
+        Err(Error::ENOENT) => Ok(None),
+        Err(errno) => Err(unusable(errno, &root.join(name))),
+    }
+}
+
+fn strictly_inside(root: &Path, name: &str) -> Result<Result<OwnedFd, Error>> {
     let strict = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_SYMLINKS;
-    resolve(folder(root)?.as_fd(), Path::new(name), strict).map_err(|errno| {
-        let place = root.join(name);
-        let hint = match errno {
-            Error::ENOENT => {
-                format!("\nhint: is this a root file system? if so: mkdir {}", place.display())
-            }
-            Error::ELOOP => {
-                "\nhint: a symbolic link here could lead a mount astray: replace it by a folder"
-                    .into()
-            }
-            _ => String::new(),
-        };
-        anyhow::Error::new(errno).context(format!("cannot mount on {}{hint}", place.display()))
-    })
+    Ok(resolve(folder(root)?.as_fd(), Path::new(name), strict))
+}
+
+fn unusable(errno: Error, place: &Path) -> anyhow::Error {
+    let place = place.display();
+    let hint = match errno {
+        Error::ENOENT => format!("\nhint: is this a root file system? if so: mkdir {place}"),
+        Error::ELOOP => {
+            "\nhint: a symbolic link here could lead a mount astray: replace it by a folder".into()
+        }
+        _ => String::new(),
+    };
+    anyhow::Error::new(errno).context(format!("cannot mount on {place}{hint}"))
 }
 
 /// Makes the folders on which [`crate::proc`], [`crate::sysfs`] and [`crate::dev`] mount, as far as
