@@ -2,7 +2,7 @@
 
 use crate::Failure;
 use anyhow::Error;
-use std::io::{Write, stderr};
+use std::io::{self, Write, stderr};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -25,7 +25,10 @@ pub fn finish(result: anyhow::Result<u8>) -> ExitCode {
 /// A hint travels inside the text of an error, after a line break: `cannot x\nhint: do y`.
 pub(crate) fn sentence(error: &Error) -> String {
     let (mut sentence, mut hints) = (Vec::new(), String::new());
-    for cause in error.chain().map(ToString::to_string) {
+    for cause in error.chain() {
+        // nix says `EPERM: Operation not permitted`, the rest of the world `… (os error 1)`.
+        let errno = cause.downcast_ref().map(|errno: &nix::Error| io::Error::from(*errno));
+        let cause = errno.map_or_else(|| cause.to_string(), |errno| errno.to_string());
         let (text, hint) = cause.split_once("\nhint: ").unwrap_or((&cause, ""));
         sentence.push(text.to_owned());
         if !hint.is_empty() {
@@ -43,5 +46,13 @@ mod tests {
     fn causes_make_one_sentence_and_hints_come_last() {
         let error = anyhow::anyhow!("no such file").context("cannot open /x\nhint: make it");
         assert_eq!(sentence(&error), "cannot open /x: no such file\nhint: make it");
+    }
+
+    #[test]
+    fn an_errno_looks_the_same_from_every_library() {
+        let alike = "cannot mount: Operation not permitted (os error 1)";
+        let nix = Error::new(nix::Error::EPERM).context("cannot mount");
+        let std = Error::new(io::Error::from_raw_os_error(1)).context("cannot mount");
+        assert_eq!([sentence(&nix), sentence(&std)], [alike, alike]);
     }
 }
