@@ -4,7 +4,7 @@
 use crate::{Container, Request};
 use anyhow::{Context, Result, bail, ensure};
 use std::ffi::{CString, OsString};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// The PATH of an image that sets none; docker's.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -43,14 +43,16 @@ impl Command {
             variables.file(file)?;
         }
         for entry in &request.env {
-            variables.entry(entry)?;
+            if !variables.entry(entry)? {
+                variables.0.retain(|(name, _)| name != entry); // docker unsets the image's, too
+            }
         }
         let from_image = image.working_dir.clone().filter(|folder| !folder.is_empty());
         let folder = request.workdir.clone().or(from_image.map(PathBuf::from));
         let from_image = image.user.clone().filter(|user| !user.is_empty());
         Ok(Command {
             arguments: process::cstrings(&arguments(request, image)?)?,
-            working_folder: Path::new("/").join(folder.unwrap_or_default()),
+            working_folder: cleaned(&folder.unwrap_or_default()),
             user: request.user.clone().or(from_image),
             variables,
             hostname,
@@ -92,6 +94,20 @@ fn arguments(request: &Request, image: &image::Process) -> Result<Vec<OsString>>
     Ok(arguments)
 }
 
+/// An absolute path without `.` and `..`. They are resolved in the text, as docker does, and not in
+/// the image, where a folder before a `..` may be missing.
+fn cleaned(folder: &Path) -> PathBuf {
+    let mut cleaned = PathBuf::from("/");
+    for component in folder.components() {
+        match component {
+            Component::Normal(name) => cleaned.push(name),
+            Component::ParentDir => drop(cleaned.pop()),
+            _ => {}
+        }
+    }
+    cleaned
+}
+
 /// An environment in the order in which it was set; the last value of a name counts.
 #[derive(Clone, Debug, Default)]
 struct Variables(Vec<(String, String)>);
@@ -104,17 +120,15 @@ impl Variables {
         }
     }
 
-    /// `NAME=value`, or `NAME` alone: our own value, and nothing if we have none.
-    fn entry(&mut self, entry: &str) -> Result<()> {
+    /// `NAME=value`, or `NAME` alone: our own value. `false`: we have none.
+    fn entry(&mut self, entry: &str) -> Result<bool> {
         let (name, value) = match entry.split_once('=') {
             Some((name, value)) => (name, Some(value.to_owned())),
             None => (entry, std::env::var(entry).ok()),
         };
         ensure!(!name.is_empty(), "the variable {entry:?} has no name");
-        if let Some(value) = value {
-            self.set(name, &value);
-        }
-        Ok(())
+        value.iter().for_each(|value| self.set(name, value));
+        Ok(value.is_some())
     }
 
     /// One variable a line; lines that are empty or begin with # are none.
@@ -167,6 +181,19 @@ mod tests {
         assert_eq!(run("--entrypoint /other oci:x"), ["/other"]);
         assert_eq!(run("--entrypoint /other oci:x a"), ["/other", "a"]);
         assert_eq!(run("--entrypoint= oci:x a"), ["a"]);
+    }
+
+    #[test]
+    fn a_working_folder_is_absolute_and_clean() {
+        for (text, clean) in [
+            ("", "/"),
+            ("srv", "/srv"),
+            ("/a/./b/../c/", "/a/c"),
+            ("/../..", "/"),
+            ("a/../../b", "/b"),
+        ] {
+            assert_eq!(cleaned(Path::new(text)), Path::new(clean));
+        }
     }
 
     #[test]
