@@ -3,15 +3,21 @@
 //! Nothing here talks to the kernel in a new way. [`run`] is the list of everything built so far,
 //! in the order the kernel wants; the side files hold what an engine adds to a runtime:
 //! what to run ([`Request`], `command.rs`), as whom (`user.rs`), and where its traces are kept so
-//! that they can be found and removed (`container.rs`).
+//! that they can be found and removed (`container.rs`, `registry.rs`).
 
 mod command;
 mod container;
+mod name;
+mod random;
+mod registry;
 mod request;
+mod state;
 mod user;
 
-pub use container::{Container, State, Status, list, remove};
+pub use container::Container;
+pub use registry::{list, remove};
 pub use request::Request;
+pub use state::{Process, State, Status};
 
 use anyhow::{Context, Result, ensure};
 use command::Command;
@@ -37,7 +43,7 @@ pub fn run(request: &Request) -> Result<u8> {
         "only root can run containers so far\nhint: run it again with sudo"
     );
     rootfs::own_executable::protect()?; // before anything exists that would have to be undone
-    let store = image::Store::open(&container::root_folder())?;
+    let store = image::Store::open(&registry::root_folder())?;
     let image = image::pull(&store, &request.image, &image::Platform::host())?;
     let container = Container::create(request, &image.reference)?;
     let command = Command::new(request, &image.config.config, &container)?;
@@ -51,6 +57,7 @@ pub fn run(request: &Request) -> Result<u8> {
         |pid| container.started(pid),
         || {
             let root = container.folder();
+            umask(Mode::from_bits_truncate(0o022)); // what we make in there is for all to read
             // ANCHOR: steps
             rootfs::private()?; //                       nobody outside sees our mounts
             overlay::mount(&image.layers, Some(&container.upper()), root)?;
@@ -85,16 +92,15 @@ fn prepare_files(request: &Request, command: &Command, root: &Path) -> Result<()
     if request.read_only {
         rootfs::read_only(inside::inside(root, Path::new("/"))?.as_fd())?;
     }
-    if !request.interactive && !request.tty {
-        let nothing = open("/dev/null", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
-        dup2_stdin(nothing).context("cannot close standard input")?;
-    }
     Ok(())
 }
 
 /// The last steps, inside: each takes away something that the one before it still needed.
 fn become_command(request: &Request, command: &Command, lifeline: &Lifeline) -> Result<Infallible> {
-    umask(Mode::from_bits_truncate(0o022)); // not what our caller happens to have
+    if !request.interactive && !request.tty {
+        let nothing = open("/dev/null", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+        dup2_stdin(nothing).context("cannot close standard input")?;
+    }
     rootfs::working_folder(&command.working_folder)?;
     let home = user::become_user(command.user.as_deref(), lifeline)?;
     let environment = command.environment(&home)?;

@@ -17,7 +17,7 @@ pub struct Request {
     #[arg(long)]
     pub rm: bool,
     /// The container's name [default: two random words]
-    #[arg(long, value_parser = crate::container::parse_name)]
+    #[arg(long, value_parser = crate::name::parse)]
     pub name: Option<String>,
     /// Set a variable; NAME alone takes its value from here
     #[arg(short, long = "env", value_name = "NAME[=VALUE]")]
@@ -40,7 +40,7 @@ pub struct Request {
     /// Run this program in place of the image's; "" for none
     #[arg(long, value_name = "PROGRAM")]
     pub entrypoint: Option<String>,
-    /// Mount the root file system read-only; volumes, /dev and /tmp volumes stay as they are
+    /// Mount the root file system read-only; volumes and /dev stay writable
     #[arg(long)]
     pub read_only: bool,
     /// Put a small init at PID 1, which collects orphans and passes signals on

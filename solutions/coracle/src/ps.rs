@@ -2,12 +2,13 @@
 
 use anyhow::Result;
 use engine::Status;
+use std::io::{Write, stdout};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The arguments of the command.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Also those that have ended
+    /// Also those that have ended; `dead` are those that could not be read or removed
     #[arg(short, long)]
     all: bool,
     /// Print only the IDs
@@ -17,20 +18,25 @@ pub struct Arguments {
 
 pub fn print(arguments: &Arguments) -> Result<()> {
     let mut states = engine::list()?;
-    states.retain(|state| arguments.all || state.status != Status::Exited);
+    states
+        .retain(|state| arguments.all || matches!(state.status, Status::Created | Status::Running));
+    let mut out = stdout().lock(); // `println!` would panic at a pipe that nobody reads
     if arguments.quiet {
-        states.iter().for_each(|state| println!("{}", &state.id[..12]));
+        states.iter().try_for_each(|state| writeln!(out, "{}", state.short_id()))?;
         return Ok(());
     }
-    println!("{:12}  {:20}  {:12}  {:8}  IMAGE", "CONTAINER ID", "NAME", "STATUS", "CREATED");
+    writeln!(out, "{:12}  {:20}  {:12}  {:8}  IMAGE", "CONTAINER ID", "NAME", "STATUS", "CREATED")?;
     for state in states {
         let status = match (state.status, state.exit_code) {
             (Status::Created, _) => "created".to_owned(),
-            (Status::Running, _) => format!("running {}", state.pid.unwrap_or_default()),
+            (Status::Running, _) => {
+                format!("running {}", state.process.map_or(0, |process| process.pid))
+            }
             (Status::Exited, code) => format!("exited {}", code.unwrap_or_default()),
+            (Status::Dead, _) => "dead".to_owned(),
         };
-        let (id, age) = (&state.id[..12], age(state.created));
-        println!("{id}  {:20}  {status:12}  {age:8}  {}", state.name, state.image);
+        let (id, age) = (state.short_id(), age(state.created));
+        writeln!(out, "{id}  {:20}  {status:12}  {age:8}  {}", state.name, state.image)?;
     }
     Ok(())
 }
@@ -39,6 +45,7 @@ pub fn print(arguments: &Arguments) -> Result<()> {
 fn age(created: u64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     match now.saturating_sub(created) {
+        _ if created == 0 => "unknown".to_owned(),
         seconds @ 0..120 => format!("{seconds} s"),
         seconds @ 120..7200 => format!("{} min", seconds / 60),
         seconds @ 7200..172_800 => format!("{} h", seconds / 3600),

@@ -1,0 +1,144 @@
+//! All containers as files: how they are found, and how the remains of the dead are removed.
+//!
+//! ```text
+//! /run/coracle/ID/state.json         what it is and how it is; written first, removed last
+//! /var/lib/coracle/containers/ID/    its upper layer and overlayfs's workbench
+//! ```
+//!
+//! `CORACLE_RUN` and `CORACLE_ROOT` name other places. Whoever runs a container holds a lock on
+//! its folder `/run/coracle/ID` (flock(2); a folder can be locked like a file, so there is no lock
+//! file to be left over). The kernel drops a lock when its holder dies, however it dies: a lock
+//! that can be taken is a container that nobody runs any more, and whoever comes next tidies up
+//! after it. `/run/coracle` itself is locked while names are compared and folders in it come and
+//! go.
+
+use crate::state::{State, Status};
+use anyhow::{Context, Result, bail, ensure};
+use nix::fcntl::{Flock, FlockArg};
+use std::fs::{self, DirBuilder, File};
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// Where images and upper layers are.
+pub fn root_folder() -> PathBuf {
+    std::env::var_os("CORACLE_ROOT").map_or("/var/lib/coracle".into(), PathBuf::from)
+}
+
+/// Where the state of containers is; a tmpfs on most systems.
+pub fn run_folder() -> PathBuf {
+    std::env::var_os("CORACLE_RUN").map_or("/run/coracle".into(), PathBuf::from)
+}
+
+/// All containers, the newest first.
+pub fn list() -> Result<Vec<State>> {
+    let _registry = lock_registry()?;
+    let mut states = sweep()?;
+    states.sort_by_key(|state| std::cmp::Reverse(state.created));
+    Ok(states)
+}
+
+/// Removes a container that has ended, by its name, its ID or the beginning of its ID.
+pub fn remove(wanted: &str) -> Result<()> {
+    let _registry = lock_registry()?;
+    let states = sweep()?;
+    let by_name = states.iter().find(|state| state.name == wanted || state.id == wanted);
+    let mut by_id =
+        states.iter().filter(|state| !wanted.is_empty() && state.id.starts_with(wanted));
+    let found = match (by_name, by_id.next(), by_id.next()) {
+        (Some(state), _, _) | (None, Some(state), None) => state,
+        (None, Some(_), Some(_)) => {
+            bail!("more than one container has an ID that begins with {wanted}")
+        }
+        (None, None, _) => bail!("there is no container {wanted}\nhint: coracle ps -a lists them"),
+    };
+    ensure!(
+        matches!(found.status, Status::Exited | Status::Dead),
+        "the container {wanted} is running\nhint: stop its command first"
+    );
+    remove_files(&found.id)
+}
+
+/// Reads all states, and tidies up after programs that were killed. To be called with the registry
+/// locked. A container that can't be tidied up is no reason to stop: it is listed as dead.
+pub(crate) fn sweep() -> Result<Vec<State>> {
+    let mut states = Vec::new();
+    let runs = run_folder();
+    for entry in fs::read_dir(&runs).with_context(|| format!("cannot read {}", runs.display()))? {
+        let entry = entry?;
+        let Some(id) = entry.file_name().to_str().filter(|name| is_id(name)).map(str::to_owned)
+        else {
+            continue; // not ours
+        };
+        if !entry.file_type()?.is_dir() {
+            continue;
+        }
+        // The lock first: what was read before could be the state before its holder's last word.
+        match lock(&entry.path(), FlockArg::LockExclusiveNonblock)? {
+            None => states.extend(State::read(&entry.path(), &id).ok().flatten()),
+            Some(_held) => {
+                let swept = after_its_program(&entry.path(), &id);
+                states.extend(swept.unwrap_or_else(|_| Some(State::unreadable(&id))));
+            }
+        }
+    }
+    Ok(states)
+}
+
+/// What is left of a container that nobody runs any more, after tidying up; `None` for nothing.
+fn after_its_program(run: &Path, id: &str) -> Result<Option<State>> {
+    match State::read(run, id)? {
+        Some(state) if state.status == Status::Exited => Ok(Some(state)),
+        // Its program was killed. PID 1 dies with its parent, unless it has changed its user since:
+        // then the kernel has forgotten that wish (PR_SET_PDEATHSIG, prctl(2)).
+        Some(state) if state.status == Status::Running => {
+            state.process.map_or(Ok(()), |process| process.kill())?;
+            if state.remove {
+                return remove_files(id).map(|()| None);
+            }
+            let state = State { status: Status::Exited, exit_code: Some(137), ..state };
+            state.write(run)?;
+            Ok(Some(state))
+        }
+        _ => remove_files(id).map(|()| None), // half made
+    }
+}
+
+/// Removes all that exists of a container, the record of it last.
+fn remove_files(id: &str) -> Result<()> {
+    remove_folder(&root_folder().join("containers").join(id))?;
+    remove_folder(&run_folder().join(id))
+}
+
+/// Removes a folder, if it is there, with all that is in it.
+pub(crate) fn remove_folder(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Held while names are compared, and while folders come and go.
+pub(crate) fn lock_registry() -> Result<Flock<File>> {
+    let run = run_folder();
+    DirBuilder::new().recursive(true).mode(0o700).create(&run).with_context(|| {
+        format!("cannot create {}\nhint: run it again with sudo, or set CORACLE_RUN", run.display())
+    })?;
+    lock(&run, FlockArg::LockExclusive)?.context("cannot lock the list of containers")
+}
+
+/// Locks a folder; `None` if somebody else holds it.
+pub(crate) fn lock(folder: &Path, how: FlockArg) -> Result<Option<Flock<File>>> {
+    let file = File::open(folder).with_context(|| format!("cannot open {}", folder.display()))?;
+    match Flock::lock(file, how) {
+        Ok(lock) => Ok(Some(lock)),
+        Err((_, nix::Error::EWOULDBLOCK)) => Ok(None),
+        Err((_, errno)) => Err(errno).with_context(|| format!("cannot lock {}", folder.display())),
+    }
+}
+
+fn is_id(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}

@@ -1,0 +1,127 @@
+//! What is written down of a container: `state.json`.
+
+use anyhow::{Context, Result, ensure};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::Pid;
+use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io::ErrorKind;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+/// The content of `state.json`. Fields may be added; none changes its meaning.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct State {
+    /// 64 hexadecimal digits.
+    pub id: String,
+    /// Unique among all containers.
+    pub name: String,
+    /// The image as it was asked for.
+    pub image: String,
+    /// Seconds since 1970.
+    pub created: u64,
+    /// Whether it lives.
+    pub status: Status,
+    /// Its PID 1, once it runs: `pid` and `startTicks`.
+    #[serde(flatten)]
+    pub process: Option<Process>,
+    /// The exit status, once it has ended.
+    pub exit_code: Option<u8>,
+    /// Is it to be removed at its end (`--rm`)?
+    pub remove: bool,
+}
+
+/// The stations of a container's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Being prepared.
+    Created,
+    /// Its command runs.
+    Running,
+    /// Its command has ended.
+    Exited,
+    /// It has ended, and its record can't be read or its files could not be removed.
+    Dead,
+}
+
+/// A process as the host knows it. The number alone may mean another process later: the kernel
+/// gives it away again, but never with the same start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Process {
+    /// Process ID.
+    pub pid: i32,
+    /// In clock ticks after boot: proc_pid_stat(5), field 22.
+    pub start_ticks: u64,
+}
+
+impl State {
+    /// The first 12 digits of the ID, which people use.
+    pub fn short_id(&self) -> &str {
+        &self.id[..12]
+    }
+
+    /// Reads the state in the folder `run` of container `id`; `None` if it was never written.
+    pub(crate) fn read(run: &Path, id: &str) -> Result<Option<State>> {
+        let path = run.join("state.json");
+        let text = match fs::read(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            text => text.with_context(|| format!("cannot read {}", path.display()))?,
+        };
+        let state: State = serde_json::from_slice(&text)
+            .with_context(|| format!("cannot understand {}", path.display()))?;
+        ensure!(state.id == id, "{} tells of another container", path.display());
+        Ok(Some(state))
+    }
+
+    /// Writes beside the old state and renames, so that a reader sees the old or the new, whole.
+    pub(crate) fn write(&self, run: &Path) -> Result<()> {
+        let (new, path) = (run.join("state.json.new"), run.join("state.json"));
+        fs::write(&new, serde_json::to_vec_pretty(self)?)
+            .and_then(|()| fs::rename(&new, &path))
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// What there is to say of a container whose record can't be read.
+    pub(crate) fn unreadable(id: &str) -> State {
+        State {
+            id: id.to_owned(),
+            name: id[..12].to_owned(),
+            image: "unknown".to_owned(),
+            created: 0,
+            status: Status::Dead,
+            process: None,
+            exit_code: None,
+            remove: false,
+        }
+    }
+}
+
+impl Process {
+    /// The process that has this number now.
+    pub(crate) fn of(pid: Pid) -> Result<Process> {
+        let start_ticks = xray::stat::start_ticks(pid.as_raw().unsigned_abs())?;
+        Ok(Process { pid: pid.as_raw(), start_ticks })
+    }
+
+    /// Kills it and waits for its end, if it still lives.
+    pub(crate) fn kill(self) -> Result<()> {
+        let Some(pidfd) = self.open() else { return Ok(()) };
+        let _ = pidfd_send_signal(&pidfd, Signal::KILL); // it may have ended a moment ago
+        let mut end = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
+        poll(&mut end, PollTimeout::NONE)
+            .with_context(|| format!("cannot wait for process {}", self.pid))?;
+        Ok(())
+    }
+
+    /// The descriptor first, then the look at the start: what it means can't change in between.
+    fn open(self) -> Option<OwnedFd> {
+        let pidfd =
+            pidfd_open(rustix::process::Pid::from_raw(self.pid)?, PidfdFlags::empty()).ok()?;
+        let now = Process::of(Pid::from_raw(self.pid)).ok()?;
+        (now == self).then_some(pidfd)
+    }
+}
