@@ -4,6 +4,7 @@ mod ps;
 mod xray_rows;
 
 use clap::{Parser, Subcommand};
+use std::io::{Write, stdout};
 use std::process::ExitCode;
 
 /// A container engine that you can read.
@@ -38,19 +39,29 @@ enum Command {
     Xray(xray::command::Arguments),
 }
 
+/// docker's status for a mistyped flag, so that it can't be taken for the command's own: 125.
+const BAD_USAGE: u8 = 125;
+
 fn main() -> ExitCode {
     process::finish(run())
 }
 
 fn run() -> anyhow::Result<u8> {
     sys::close_all_but(&[])?; // whatever our caller left open stays out of the container
-    match Coracle::parse().command {
+    let arguments = match Coracle::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print(); // also --help, which is no error and goes to standard output
+            return Ok(if error.use_stderr() { BAD_USAGE } else { 0 });
+        }
+    };
+    match arguments.command {
         Command::Run(request) => return engine::run(&request),
         Command::Ps(arguments) => ps::print(&arguments)?,
         Command::Rm { containers } => {
             for container in &containers {
                 engine::remove(container)?;
-                println!("{container}");
+                writeln!(stdout(), "{container}")?;
             }
         }
         Command::Xray(arguments) => xray::command::run(&arguments, xray_rows::add)?,
