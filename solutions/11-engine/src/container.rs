@@ -8,6 +8,7 @@ use crate::registry::{self, lock, lock_registry, root_folder, run_folder};
 use crate::state::{Process, State, Status};
 use crate::{Request, name, random};
 use anyhow::{Context, Result};
+use image::Image;
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::Pid;
 use overlay::{Fate, Upper};
@@ -30,7 +31,7 @@ pub struct Container {
 impl Container {
     /// Reserves a name, writes the state down, and makes the folders; in this order, so that
     /// nothing exists that is not written down.
-    pub fn create(request: &Request, image: &str) -> Result<Container> {
+    pub fn create(request: &Request, image: &Image) -> Result<Container> {
         let registry = lock_registry()?;
         let name = name::choose(request.name.as_deref(), &registry::sweep()?)?;
         let id = random::id()?;
@@ -46,7 +47,8 @@ impl Container {
         let state = State {
             id,
             name,
-            image: image.to_owned(),
+            image: image.reference.clone(),
+            layers: image.layers.clone(),
             created,
             status: Status::Created,
             process: None,

@@ -2,8 +2,16 @@
 //!
 //! Nothing here talks to the kernel in a new way. [`run`] is the list of everything built so far,
 //! in the order the kernel wants; the side files hold what an engine adds to a runtime:
-//! what to run ([`Request`], `command.rs`), as whom (`user.rs`), and where its traces are kept so
-//! that they can be found and removed (`container.rs`, `registry.rs`).
+//!
+//! - what to run: the flags (`request.rs`), and what the image says where they are silent
+//!   (`command.rs`);
+//! - as whom: names mean what the image's own files say (`user.rs`);
+//! - the traces on the host, so that they can be found and removed: of one container from its
+//!   beginning to its end (`container.rs`), of all containers (`registry.rs`), as JSON (`state.rs`).
+//!
+//! Read [`run`] as three parts. Before the clone, all that can fail cheaply: no container is there
+//! yet. Then the steps in the child, who is alone in its new namespaces and may mount as it likes:
+//! nobody outside sees it, and its end undoes it. Last the wait, and the end is written down.
 
 mod command;
 mod container;
@@ -15,7 +23,7 @@ mod state;
 mod user;
 
 pub use container::Container;
-pub use registry::{list, remove};
+pub use registry::{changes, list, remove};
 pub use request::Request;
 pub use state::{Process, State, Status};
 
@@ -35,7 +43,8 @@ use user::Lifeline;
 
 /// Runs a container in the foreground and returns the command's exit status.
 ///
-/// Whatever goes wrong, and also at the end if `--rm` was given, nothing of the container is left.
+/// If anything goes wrong before the command runs, nothing of the container is left: each value
+/// here undoes itself when it is dropped. To be called while the process has one thread.
 // ANCHOR: run
 pub fn run(request: &Request) -> Result<u8> {
     ensure!(
@@ -45,26 +54,26 @@ pub fn run(request: &Request) -> Result<u8> {
     rootfs::own_executable::protect()?; // before anything exists that would have to be undone
     let store = image::Store::open(&registry::root_folder())?;
     let image = image::pull(&store, &request.image, &image::Platform::host())?;
-    let container = Container::create(request, &image.reference)?;
+    let container = Container::create(request, &image)?; // from here on, it is written down
     let command = Command::new(request, &image.config.config, &container)?;
     let terminal = request.tty.then(|| Terminal::prepare(request.keyboard())).transpose()?;
-    let lifeline = Lifeline::to_this_process()?;
-    let signals = Signals::block()?;
+    let lifeline = Lifeline::to_this_process()?; // a container must not outlive us
+    let signals = Signals::block()?; // what is sent to us is meant for the command
     let namespaces = CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS | identity::NAMESPACES;
 
     let started = process::start(
         namespaces,
-        |pid| container.started(pid),
+        |pid| container.started(pid), // the child waits until its PID is written down
         || {
-            let root = container.folder();
+            let root = container.folder(); // a folder of the host, soon covered by the image
             umask(Mode::from_bits_truncate(0o022)); // what we make in there is for all to read
             // ANCHOR: steps
             rootfs::private()?; //                       nobody outside sees our mounts
-            overlay::mount(&image.layers, Some(&container.upper()), root)?;
+            overlay::mount(&image.layers, Some(&container.upper()), root)?; // the image's files
             rootfs::make_mount_points(root)?; //         images need not have them
             rootfs::standard_mounts(root)?; //           /proc, /sys, /dev
             identity::mqueue(root)?; //                  the mailboxes of our own IPC namespace
-            identity::names(command.hostname(), None)?;
+            identity::names(command.hostname(), None)?; // of our own UTS namespace
             request.volumes.iter().try_for_each(|volume| volume.mount(root))?;
             rootfs::hide(root)?; //                      what knows or changes the whole machine
             prepare_files(request, &command, root)?;
@@ -95,7 +104,9 @@ fn prepare_files(request: &Request, command: &Command, root: &Path) -> Result<()
     Ok(())
 }
 
-/// The last steps, inside: each takes away something that the one before it still needed.
+/// The last steps, inside, where `/` is the container's: each takes away something that the one
+/// before it still needed. After the change of user we may not enter every folder, nor change user
+/// again; after the exec none of our code is left.
 fn become_command(request: &Request, command: &Command, lifeline: &Lifeline) -> Result<Infallible> {
     if !request.interactive && !request.tty {
         let nothing = open("/dev/null", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;

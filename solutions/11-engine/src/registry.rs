@@ -15,6 +15,7 @@
 use crate::state::{State, Status};
 use anyhow::{Context, Result, bail, ensure};
 use nix::fcntl::{Flock, FlockArg};
+use overlay::Change;
 use std::fs::{self, DirBuilder, File};
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
@@ -22,12 +23,19 @@ use std::path::{Path, PathBuf};
 
 /// Where images and upper layers are.
 pub fn root_folder() -> PathBuf {
-    std::env::var_os("CORACLE_ROOT").map_or("/var/lib/coracle".into(), PathBuf::from)
+    absolute("CORACLE_ROOT", "/var/lib/coracle")
 }
 
 /// Where the state of containers is; a tmpfs on most systems.
 pub fn run_folder() -> PathBuf {
-    std::env::var_os("CORACLE_RUN").map_or("/run/coracle".into(), PathBuf::from)
+    absolute("CORACLE_RUN", "/run/coracle")
+}
+
+/// What the variable says, as it is meant here: it is written down and read elsewhere.
+fn absolute(variable: &str, default: &str) -> PathBuf {
+    let said = std::env::var_os(variable).filter(|said| !said.is_empty());
+    let folder = said.map_or(default.into(), PathBuf::from);
+    std::path::absolute(&folder).unwrap_or(folder)
 }
 
 /// All containers, the newest first.
@@ -41,22 +49,35 @@ pub fn list() -> Result<Vec<State>> {
 /// Removes a container that has ended, by its name, its ID or the beginning of its ID.
 pub fn remove(wanted: &str) -> Result<()> {
     let _registry = lock_registry()?;
-    let states = sweep()?;
-    let by_name = states.iter().find(|state| state.name == wanted || state.id == wanted);
-    let mut by_id =
-        states.iter().filter(|state| !wanted.is_empty() && state.id.starts_with(wanted));
-    let found = match (by_name, by_id.next(), by_id.next()) {
-        (Some(state), _, _) | (None, Some(state), None) => state,
-        (None, Some(_), Some(_)) => {
-            bail!("more than one container has an ID that begins with {wanted}")
-        }
-        (None, None, _) => bail!("there is no container {wanted}\nhint: coracle ps -a lists them"),
-    };
+    let found = find(wanted)?;
     ensure!(
         matches!(found.status, Status::Exited | Status::Dead),
         "the container {wanted} is running\nhint: stop its command first"
     );
     remove_files(&found.id)
+}
+
+/// What a container, named as in [`remove`], has changed in the tree that its image brought.
+pub fn changes(wanted: &str) -> Result<Vec<Change>> {
+    let registry = lock_registry()?;
+    let State { id, layers, .. } = find(wanted)?;
+    drop(registry); // comparing takes its time
+    overlay::changes(&layers, &root_folder().join("containers").join(id).join("upper"))
+}
+
+/// The container of this name, ID or beginning of an ID. To be called with the registry locked.
+fn find(wanted: &str) -> Result<State> {
+    let states = sweep()?;
+    let by_name = states.iter().find(|state| state.name == wanted || state.id == wanted);
+    let mut by_id =
+        states.iter().filter(|state| !wanted.is_empty() && state.id.starts_with(wanted));
+    match (by_name, by_id.next(), by_id.next()) {
+        (Some(state), _, _) | (None, Some(state), None) => Ok(state.clone()),
+        (None, Some(_), Some(_)) => {
+            bail!("more than one container has an ID that begins with {wanted}")
+        }
+        (None, None, _) => bail!("there is no container {wanted}\nhint: coracle ps -a lists them"),
+    }
 }
 
 /// Reads all states, and tidies up after programs that were killed. To be called with the registry

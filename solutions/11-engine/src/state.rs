@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The content of `state.json`. Fields may be added; none changes its meaning.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -20,6 +20,8 @@ pub struct State {
     pub name: String,
     /// The image as it was asked for.
     pub image: String,
+    /// The folders of the image's layers, lowest first.
+    pub layers: Vec<PathBuf>,
     /// Seconds since 1970.
     pub created: u64,
     /// Whether it lives.
@@ -91,6 +93,7 @@ impl State {
             id: id.to_owned(),
             name: id[..12].to_owned(),
             image: "unknown".to_owned(),
+            layers: Vec::new(),
             created: 0,
             status: Status::Dead,
             process: None,

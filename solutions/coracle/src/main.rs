@@ -35,6 +35,11 @@ enum Command {
         #[arg(required = true, value_name = "CONTAINER")]
         containers: Vec<String>,
     },
+    /// List what a container has added (A), changed (C) and deleted (D) in its image's files
+    Diff {
+        /// Name, ID, or the beginning of an ID
+        container: String,
+    },
     /// Show what isolates a process
     Xray(xray::command::Arguments),
 }
@@ -62,6 +67,11 @@ fn run() -> anyhow::Result<u8> {
             for container in &containers {
                 engine::remove(container)?;
                 writeln!(stdout(), "{container}")?;
+            }
+        }
+        Command::Diff { container } => {
+            for change in engine::changes(&container)? {
+                writeln!(stdout(), "{change}")?;
             }
         }
         Command::Xray(arguments) => xray::command::run(&arguments, xray_rows::add)?,

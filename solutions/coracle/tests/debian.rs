@@ -54,7 +54,7 @@ fn make_image() {
     } else {
         let new = layout.with_extension("new");
         let layer = fs::read(&tar).expect("it has just been made");
-        layout::write(&new, "bookworm", &[layer], &serde_json::json!({ "Cmd": ["bash"] }));
+        layout::write(&new, "bookworm", &layer, &serde_json::json!({ "Cmd": ["bash"] }));
         fs::rename(&new, &layout).expect("target/ can be written");
     }
     let _ = fs::remove_file(&tar);

@@ -93,8 +93,8 @@ fn is_125_for_an_unknown_tag() {
 }
 
 fn is_125_for_an_image_of_another_machine() {
-    let layer = layout::tar_with(&[("a", tar::EntryType::Regular, "a")]);
-    layout::write_for(&scratch().join("busybox"), "latest", &[layer], &json!({}), "s390x");
+    let layer = layout::tar_of(&folder("empty"));
+    layout::write_for(&scratch().join("busybox"), "latest", &layer, &json!({}), "s390x");
     assert_refused(&run_rm(&[], &["true"]), &["linux/s390x"]);
 }
 

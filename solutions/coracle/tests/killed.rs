@@ -57,8 +57,8 @@ fn nothing_survives_at_any_system_call() {
     fs::create_dir(rootfs.join("bin")).unwrap();
     harness::busybox_rootfs(&folder("full"));
     fs::copy(scratch().join("full/bin/busybox"), rootfs.join("bin/true")).unwrap();
-    let layers = [layout::tar_of(&rootfs)];
-    layout::write(&scratch().join("busybox"), "latest", &layers, &serde_json::json!({}));
+    let layer = layout::tar_of(&rootfs);
+    layout::write(&scratch().join("busybox"), "latest", &layer, &serde_json::json!({}));
     let forget_layers = || fs::remove_dir_all(root_folder().join("layers")).unwrap();
     let next_one_runs = || {
         success(run_rm(&[], &["true"]));

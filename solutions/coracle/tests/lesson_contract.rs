@@ -9,12 +9,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Lessons that no engine calls, and why they are there all the same.
-const NOT_CALLED: [(&str, &str, &str); 5] = [
+const NOT_CALLED: [(&str, &str, &str); 4] = [
     ("process", "unshare_and_exec", "the naive way; clone is the right one"),
     ("rootfs", "chroot", "the naive way; pivot_root is the right one"),
     ("rootfs", "bind_root", "for a folder that is a root; an image's root is a mount already"),
     ("overlay", "mount_with_memory", "the chapter's own program without --upper"),
-    ("overlay", "changes", "to look at a container afterwards; nothing runs by it"),
 ];
 
 /// The most lines of a lesson.

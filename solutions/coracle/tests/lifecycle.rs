@@ -17,6 +17,7 @@ harness::kernel_tests!(
     rm_refuses_what_runs,
     the_state_names_the_process,
     ps_ends_well_when_nobody_reads_it,
+    the_folders_may_be_named_from_here,
 );
 
 fn keep(name: &str, script: &str) -> harness::Output {
@@ -184,6 +185,21 @@ fn the_state_names_the_process() {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let start = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap();
     assert_eq!(state["startTicks"].to_string(), start);
+}
+
+fn the_folders_may_be_named_from_here() {
+    busybox();
+    let here = |arguments: &[&str], folder: &str| {
+        let mut command = coracle(arguments);
+        command.env("CORACLE_ROOT", "root").env("CORACLE_RUN", "./run").current_dir(folder);
+        success(harness::run(&mut command))
+    };
+    let script = "echo x > /new; pwd";
+    assert_eq!(here(&["run", "--name", "kept", IMAGE, "sh", "-c", script], "/run/tmp"), "/\n");
+    assert_eq!(here(&["diff", "kept"], "/run/tmp"), "A /new\n");
+    here(&["rm", "kept"], "/run/tmp");
+    assert_eq!(here(&["ps", "-aq"], "/run/tmp"), "");
+    assert_nothing_left();
 }
 
 fn ps_ends_well_when_nobody_reads_it() {

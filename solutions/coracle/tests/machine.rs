@@ -43,7 +43,7 @@ pub fn busybox_changed(config: Value, change: impl FnOnce(&Path)) {
     let rootfs = folder("busybox-rootfs");
     busybox_rootfs(&rootfs);
     change(&rootfs);
-    layout::write(&scratch().join("busybox"), "latest", &[layout::tar_of(&rootfs)], &config);
+    layout::write(&scratch().join("busybox"), "latest", &layout::tar_of(&rootfs), &config);
     fs::remove_dir_all(&rootfs).expect("a folder of our own");
 }
 
