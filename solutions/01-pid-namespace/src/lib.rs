@@ -21,10 +21,12 @@ mod channel;
 mod clone3;
 mod exec;
 mod finish;
+mod guard;
 pub mod signals;
 
 pub use exec::{Failure, cstrings, environment, exec};
 pub use finish::finish;
+pub use guard::Guard;
 pub use signals::Signals;
 
 use anyhow::{Context, Result};
@@ -109,8 +111,7 @@ fn begin(
 ///
 /// The death of PID 1 takes the rest of its namespace along, so nothing of a container survives
 /// the program that runs it. The kernel forgets the wish when we change user or group, or execute
-/// a set-user-ID program: ask again then. A command that does so itself does not ask; below an
-/// [`init`], which never does, it dies all the same.
+/// a set-user-ID program. A command that does so is ended by its [`Guard`].
 pub fn die_with_parent() -> Result<()> {
     set_pdeathsig(Signal::SIGKILL).context("cannot ask to die with the parent")
 }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Parser;
 use nix::sched::CloneFlags;
-use process::Signals;
+use process::{Guard, Signals};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -43,9 +43,10 @@ fn run(args: &Args) -> Result<u8> {
     // ANCHOR: steps
     sys::close_all_but(&[])?; // whatever our caller left open stays out of the container
     let signals = Signals::block()?; // hear them ourselves, from now on
+    let mut guard = Guard::default();
     let child = process::start(
         CloneFlags::CLONE_NEWPID,
-        |_pid| Ok(()), // nothing to prepare from outside yet
+        |pid| guard.watch_over(pid), // whatever it becomes, it ends with us
         || if args.init { process::init(become_command) } else { become_command() },
     )?;
     signals.pass_on_to(&child)?;

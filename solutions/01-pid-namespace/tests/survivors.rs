@@ -1,9 +1,10 @@
 //! What survives a SIGKILL: nothing, whoever is killed and whenever.
 
 use harness::{Leaks, bin, kill_at_each_syscall, kill_evenly, not_run, run};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -17,7 +18,8 @@ harness::kernel_tests!(
     nothing_survives_the_first_process => 120,
     nothing_survives_an_init => 120,
     a_child_that_was_late_does_not_survive,
-    with_an_init_a_command_that_changes_user_does_not_survive,
+    a_command_that_changes_user_does_not_survive,
+    the_guard_stays_as_long_as_it_is_needed,
 );
 
 /// A command with a family: a child, a daemon in a session of its own, and an orphan's child. It
@@ -169,18 +171,53 @@ fn a_child_that_was_late_does_not_survive() {
     }
 }
 
-/// The kernel forgets the wish to die with the parent when a process changes its user. An init
-/// never does.
-fn with_an_init_a_command_that_changes_user_does_not_survive() {
-    let before = Leaks::snapshot();
+/// The kernel forgets the wish to die with the parent when a process changes its user. The guard
+/// does not, and an init never changes.
+fn a_command_that_changes_user_does_not_survive() {
+    for options in [&[][..], &["--init"]] {
+        let before = Leaks::snapshot();
+        let mut container = Command::new(bin("pid-namespace"))
+            .args(options)
+            .args(["setpriv", "--reuid=65534", "--clear-groups", "sleep", "1000"])
+            .spawn()
+            .expect("it is built");
+        let parent = match options {
+            [] => container.id(),
+            _ => child_running("pid-namespace", container.id()).as_raw() as u32,
+        };
+        child_running("sleep", parent);
+        container.kill().expect("our own child");
+        container.wait().expect("our own child");
+        let left = before.left_behind_of(&["process"]);
+        assert!(left.is_empty(), "left behind of {options:?}: {left:?}");
+    }
+}
+
+/// Nor does the guard stay when all is over, or fall to what its terminal or group is told.
+fn the_guard_stays_as_long_as_it_is_needed() {
     let mut container = Command::new(bin("pid-namespace"))
-        .args(["--init", "setpriv", "--reuid=65534", "--clear-groups", "sleep", "1000"])
+        .args(["setpriv", "--reuid=65534", "--clear-groups", "sleep", "1000"])
+        .process_group(0)
         .spawn()
         .expect("it is built");
-    let init = child_running("pid-namespace", container.id());
-    child_running("sleep", init.as_raw() as u32);
-    container.kill().expect("our own child");
+    let group = Pid::from_raw(container.id() as i32);
+    let guard = child_running("guard", container.id());
+    let sleep = child_running("sleep", container.id());
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        kill(guard, signal).expect("it is there");
+    }
+    killpg(group, Signal::SIGKILL).expect("it is there"); // the container is in that group too
     container.wait().expect("our own child");
-    let left = before.left_behind_of(&["process"]);
-    assert!(left.is_empty(), "left behind: {left:?}");
+    let gone =
+        |pid: Pid| !fs::exists(format!("/proc/{pid}/ns")).unwrap_or(false) || stat_is_zombie(pid);
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !(gone(guard) && gone(sleep)) {
+        assert!(Instant::now() < deadline, "the guard or the container is still there");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn stat_is_zombie(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(") ").next().is_none_or(|rest| rest.starts_with('Z'))
 }

@@ -5,7 +5,7 @@ use crate::terminal::{Keyboard, Terminal};
 use anyhow::Result;
 use nix::sched::CloneFlags;
 use nix::sys::stat::{Mode, umask};
-use process::Signals;
+use process::{Guard, Signals};
 use std::convert::Infallible;
 use std::ffi::OsString;
 
@@ -52,9 +52,10 @@ impl Options {
         in_child: impl FnOnce() -> Result<Infallible>,
     ) -> Result<u8> {
         let signals = Signals::block()?;
+        let mut guard = Guard::default();
         let child = process::start(
             namespaces,
-            |_pid| Ok(()),
+            |pid| guard.watch_over(pid), // whatever it becomes, it ends with us
             || {
                 umask(Mode::from_bits_truncate(0o022)); // not the caller's: as runc and crun do
                 in_child()
