@@ -67,10 +67,9 @@ fn the_program_cannot_be_overwritten_from_inside() {
     let mut command = Command::new(&program);
     let text =
         success(harness::run(command.args(["run", "--rm", "--init", IMAGE, "sh", "-c", script])));
-    assert!(
-        text.matches("Read-only file system").count() + text.matches("Text file busy").count() >= 2,
-        "{text}"
-    );
+    // Without the protection it is merely busy, and that ends when the last of its copies does.
+    let protected = text.contains("Read-only file system") || text.contains("/memfd:coracle");
+    assert!(protected, "{text}");
     // And the other way: the entry point is a link to whoever executes it.
     for entry in ["/proc/self/exe", "/proc/1/exe"] {
         busybox_with(json!({ "Entrypoint": [entry] }));

@@ -22,11 +22,26 @@ harness::kernel_tests!(
     the_lock_ends_with_its_holder,
 );
 
-/// A command with a family, one of it in a session of its own.
-const FAMILY: &str = "sleep 1000 & (setsid sleep 1000 &); echo x > /tmp/x; sleep 0.01";
+/// A command with a family, one of it in a session of its own. It ends by itself only in the runs
+/// that are measured: if it survived a kill, it would stay to be found.
+const FAMILY: &str = "sleep 1000 & (setsid sleep 1000 &); echo x > /tmp/x
+    sleep 0.01; [ -e /shared/end ] || exec sleep 1000";
 
-fn family(options: &'static [&str]) -> impl Fn() -> Command {
-    move || coracle(&[&["run", "--rm"], options, &[IMAGE, "sh", "-c", FAMILY]].concat())
+fn kill_family_evenly(options: &'static [&str], kills: u32) {
+    busybox();
+    let end = folder("shared").join("end");
+    let mut runs = 0;
+    let make_command = || {
+        runs += 1;
+        match runs {
+            1 => fs::write(&end, "").unwrap(),
+            3 => fs::remove_file(&end).unwrap(), // two are measured, those after them are killed
+            _ => {}
+        }
+        let volume = ["-v", "/run/tmp/shared:/shared"];
+        coracle(&[&["run", "--rm"], &volume, options, &[IMAGE, "sh", "-c", FAMILY]].concat())
+    };
+    kill_evenly(make_command, kills, next_one_runs);
 }
 
 /// The next one runs, and what was left has been swept.
@@ -37,18 +52,15 @@ fn next_one_runs() {
 }
 
 fn nothing_survives_at_any_moment() {
-    busybox();
-    kill_evenly(family(&[]), 150, next_one_runs);
+    kill_family_evenly(&[], 150);
 }
 
 fn nothing_survives_as_another_user() {
-    busybox();
-    kill_evenly(family(&["-u", "app"]), 75, next_one_runs);
+    kill_family_evenly(&["-u", "app"], 75);
 }
 
 fn nothing_survives_below_an_init() {
-    busybox();
-    kill_evenly(family(&["--init", "-u", "app"]), 75, next_one_runs);
+    kill_family_evenly(&["--init", "-u", "app"], 75);
 }
 
 /// The image is unpacked anew each time, so that the kills fall there, too.
