@@ -25,11 +25,13 @@ mod sandbox;
 
 mod busybox;
 mod command;
+mod family;
 mod kill;
 mod leaks;
 
 pub use busybox::busybox_rootfs;
 pub use command::{Output, bin, random_name, run, run_within};
+pub use family::{child_running, children_of};
 pub use kill::{kill_at_each_syscall, kill_evenly};
 pub use leaks::Leaks;
 

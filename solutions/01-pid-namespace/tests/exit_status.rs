@@ -1,6 +1,6 @@
 //! With which status we exit: the command's, or one that says why there was none.
 
-use harness::{Output, bin, run};
+use harness::{Output, bin, children_of, run};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::{self, Permissions};
@@ -67,18 +67,17 @@ fn the_first_process_is_ended_by_sigkill_from_outside() {
             .args(["sleep", "1000"])
             .spawn()
             .expect("it is built");
-        let first = only_child(container.id());
+        let first = first_child(container.id());
         kill(first, Signal::SIGKILL).expect("it lives");
         assert_eq!(container.wait().expect("our own child").code(), Some(137));
     }
 }
 
-fn only_child(parent: u32) -> Pid {
+fn first_child(parent: u32) -> Pid {
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(10) {
-        let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
-        if let Ok(child) = children.unwrap_or_default().trim().parse() {
-            return Pid::from_raw(child);
+        if let Some(child) = children_of(parent).first() {
+            return Pid::from_raw(*child as i32);
         }
         sleep(Duration::from_millis(2));
     }

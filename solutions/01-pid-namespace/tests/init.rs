@@ -1,6 +1,6 @@
 //! The duties of PID 1, which our init takes over from a command that does not know them.
 
-use harness::{bin, run};
+use harness::{bin, child_running, run};
 use std::fs;
 use std::process::{Child, Command};
 use std::thread::sleep;
@@ -43,18 +43,6 @@ fn children(parent: u32) -> Vec<(u32, String, String)> {
         Some((pid.parse().ok()?, name.to_owned(), rest.split(' ').next()?.to_owned()))
     };
     pids.split_whitespace().filter_map(describe).collect()
-}
-
-/// The only child of `parent` that runs `program`.
-fn child_running(program: &str, parent: u32) -> u32 {
-    let started = Instant::now();
-    while started.elapsed() < Duration::from_secs(10) {
-        if let Some((pid, ..)) = children(parent).iter().find(|(_, name, _)| name == program) {
-            return *pid;
-        }
-        sleep(Duration::from_millis(2));
-    }
-    panic!("process {parent} has no child {program}: {:?}", children(parent));
 }
 
 fn zombies(parent: u32) -> usize {

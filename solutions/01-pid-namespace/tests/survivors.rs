@@ -1,6 +1,8 @@
 //! What survives a SIGKILL: nothing, whoever is killed and whenever.
 
-use harness::{Leaks, bin, kill_at_each_syscall, kill_evenly, not_run, run};
+use harness::{
+    Leaks, bin, child_running, children_of, kill_at_each_syscall, kill_evenly, not_run, run,
+};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::fs;
@@ -107,30 +109,12 @@ fn kill_the_first_process(options: &[&str]) {
 
 /// PID 1 of the container; `None` if that has ended before we could look.
 fn first_process(container: &mut Child) -> Option<Pid> {
-    let file = format!("/proc/{0}/task/{0}/children", container.id());
     while container.try_wait().expect("our own child").is_none() {
-        let children = fs::read_to_string(&file).expect("it lives or is a zombie");
-        if let Ok(child) = children.trim().parse() {
-            return Some(Pid::from_raw(child));
+        if let Some(child) = children_of(container.id()).first() {
+            return Some(Pid::from_raw(*child as i32));
         }
     }
     None
-}
-
-/// A child of `parent`, as soon as it runs `program`.
-fn child_running(program: &str, parent: u32) -> Pid {
-    let started = Instant::now();
-    while started.elapsed() < Duration::from_secs(10) {
-        let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
-        for child in children.unwrap_or_default().split_whitespace() {
-            let name = fs::read_to_string(format!("/proc/{child}/comm")).unwrap_or_default();
-            if name.trim_end() == program {
-                return Pid::from_raw(child.parse().expect("a PID"));
-            }
-        }
-        sleep(Duration::from_millis(1));
-    }
-    panic!("process {parent} has no child {program}");
 }
 
 fn end_within_seconds(container: &mut Child) -> Option<i32> {
@@ -160,12 +144,12 @@ fn a_child_that_was_late_does_not_survive() {
             .spawn()
             .expect("strace starts");
         let parent = child_running("pid-namespace", strace.id());
-        let child = child_running("pid-namespace", parent.as_raw() as u32);
+        let child = child_running("pid-namespace", parent);
         sleep(Duration::from_millis(300)); // the parent's word is in the queue now
-        kill(parent, Signal::SIGKILL).expect("it waits for the child");
+        kill(Pid::from_raw(parent as i32), Signal::SIGKILL).expect("it waits for the child");
         let left = before.left_behind_of(&["process"]);
         // What survives would be traced, and strace with it.
-        let _ = kill(child, Signal::SIGKILL);
+        let _ = kill(Pid::from_raw(child as i32), Signal::SIGKILL);
         let _ = strace.wait();
         assert!(left.is_empty(), "left behind: {left:?}");
     }
@@ -183,7 +167,7 @@ fn a_command_that_changes_user_does_not_survive() {
             .expect("it is built");
         let parent = match options {
             [] => container.id(),
-            _ => child_running("pid-namespace", container.id()).as_raw() as u32,
+            _ => child_running("pid-namespace", container.id()),
         };
         child_running("sleep", parent);
         container.kill().expect("our own child");
@@ -201,8 +185,8 @@ fn the_guard_stays_as_long_as_it_is_needed() {
         .spawn()
         .expect("it is built");
     let group = Pid::from_raw(container.id() as i32);
-    let guard = child_running("guard", container.id());
-    let sleep = child_running("sleep", container.id());
+    let guard = Pid::from_raw(child_running("guard", container.id()) as i32);
+    let sleep = Pid::from_raw(child_running("sleep", container.id()) as i32);
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         kill(guard, signal).expect("it is there");
     }

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-use harness::{Output, bin, busybox_rootfs, run};
+use harness::{Output, bin, busybox_rootfs, children_of, run};
 use nix::sched::CloneFlags;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -104,12 +104,6 @@ impl Drop for Background {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// The children of a process of one thread, proc_pid_children(5).
-pub fn children_of(pid: u32) -> Vec<u32> {
-    let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    list.split_whitespace().map(|pid| pid.parse().expect("a number")).collect()
 }
 
 /// Runs `action` on the root of a new container, before and after which `rootfs` is all that has

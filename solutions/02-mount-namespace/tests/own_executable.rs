@@ -2,8 +2,8 @@
 
 mod container;
 
-use container::{Background, children_of, rootfs, scratch, success, wait_for};
-use harness::{bin, run};
+use container::{Background, rootfs, scratch, success, wait_for};
+use harness::{bin, children_of, run};
 use nix::errno::Errno;
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;

@@ -2,7 +2,8 @@
 
 mod container;
 
-use container::{children_of, command, rootfs, scratch, wait_for};
+use container::{command, rootfs, scratch, wait_for};
+use harness::children_of;
 use nix::poll::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
