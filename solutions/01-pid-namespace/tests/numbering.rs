@@ -1,13 +1,11 @@
 //! Who has which number: inside, outside, and after the naive first try.
 
-use harness::{bin, run};
+use harness::{bin, child_running, run};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 harness::kernel_tests!(
     the_command_is_number_1,
@@ -43,22 +41,6 @@ impl Drop for Sleeper {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// The only child of a process, once it runs `program`.
-fn child_running(program: &str, parent: u32) -> u32 {
-    let started = Instant::now();
-    while started.elapsed() < Duration::from_secs(10) {
-        let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
-        if let Ok(child) = children.unwrap_or_default().trim().parse() {
-            let name = fs::read_to_string(format!("/proc/{child}/comm")).unwrap_or_default();
-            if name.trim_end() == program {
-                return child;
-            }
-        }
-        sleep(Duration::from_millis(2));
-    }
-    panic!("process {parent} has no child {program}");
 }
 
 /// The numbers of a process from our namespace inwards: proc_pid_status(5), NSpid.

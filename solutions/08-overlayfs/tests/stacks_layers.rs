@@ -325,7 +325,7 @@ fn only_changes_that_are_kept_wait_for_the_disk() {
     pile.layer("only");
     let target = pile.new_folder("target");
     for (fate, expected) in [(Fate::Kept, false), (Fate::Discarded, true)] {
-        let [upper, work] = ["upper", "work"].map(|name| pile.new_folder(&random_name(name)));
+        let [upper, work] = ["upper", "work"].map(|name| pile.new_folder(random_name(name)));
         overlay::mount(&pile.layers, Some(&Upper { upper, work, fate }), &target).unwrap();
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
         let mounted = mounts.lines().find(|line| line.contains(target.to_str().unwrap())).unwrap();

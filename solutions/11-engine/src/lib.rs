@@ -33,13 +33,12 @@ use nix::fcntl::{OFlag, open};
 use nix::sched::CloneFlags;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{dup2_stdin, geteuid};
-use process::Signals;
+use process::{Guard, Signals};
 use rootfs::inside;
 use rootfs::terminal::{Keyboard, Terminal};
 use std::convert::Infallible;
 use std::os::fd::AsFd;
 use std::path::Path;
-use user::Lifeline;
 
 /// Runs a container in the foreground and returns the command's exit status.
 ///
@@ -57,13 +56,13 @@ pub fn run(request: &Request) -> Result<u8> {
     let container = Container::create(request, &image)?; // from here on, it is written down
     let command = Command::new(request, &image.config.config, &container)?;
     let terminal = request.tty.then(|| Terminal::prepare(request.keyboard())).transpose()?;
-    let lifeline = Lifeline::to_this_process()?; // a container must not outlive us
+    let mut guard = Guard::default(); // a container must not outlive us
     let signals = Signals::block()?; // what is sent to us is meant for the command
     let namespaces = CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS | identity::NAMESPACES;
 
     let started = process::start(
         namespaces,
-        |pid| container.started(pid), // the child waits until its PID is written down
+        |pid| container.started(pid).and_then(|()| guard.watch_over(pid)), // the child waits
         || {
             let root = container.folder(); // a folder of the host, soon covered by the image
             umask(Mode::from_bits_truncate(0o022)); // what we make in there is for all to read
@@ -79,7 +78,7 @@ pub fn run(request: &Request) -> Result<u8> {
             prepare_files(request, &command, root)?;
             terminal.iter().try_for_each(|terminal| terminal.attach(root))?;
             rootfs::pivot(root)?; //                     the old root is gone
-            become_command(request, &command, &lifeline)
+            become_command(request, &command)
             // ANCHOR_END: steps
         },
     );
@@ -107,13 +106,13 @@ fn prepare_files(request: &Request, command: &Command, root: &Path) -> Result<()
 /// The last steps, inside, where `/` is the container's: each takes away something that the one
 /// before it still needed. After the change of user we may not enter every folder, nor change user
 /// again; after the exec none of our code is left.
-fn become_command(request: &Request, command: &Command, lifeline: &Lifeline) -> Result<Infallible> {
+fn become_command(request: &Request, command: &Command) -> Result<Infallible> {
     if !request.interactive && !request.tty {
         let nothing = open("/dev/null", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
         dup2_stdin(nothing).context("cannot close standard input")?;
     }
     rootfs::working_folder(&command.working_folder)?;
-    let home = user::become_user(command.user.as_deref(), lifeline)?;
+    let home = user::become_user(command.user.as_deref())?;
     let environment = command.environment(&home)?;
     let exec = || process::exec(&command.arguments, &environment);
     if request.init { process::init(exec) } else { exec() }

@@ -3,36 +3,14 @@
 //! The kernel knows numbers only. Names are looked up in the image's own `/etc/passwd` and
 //! `/etc/group`, so this runs inside, after the pivot, where those paths can't lead astray.
 
-use anyhow::{Context, Result, ensure};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use anyhow::{Context, Result};
 use nix::unistd::{Gid, Uid, fchown, setgid, setgroups, setuid};
 use std::io::{IsTerminal, stdin};
-use std::os::fd::{AsFd, OwnedFd};
-
-/// Keeps a child from outliving the process that made it, also across a change of user.
-pub struct Lifeline(OwnedFd);
-
-impl Lifeline {
-    /// To be made in the parent, before the clone.
-    pub fn to_this_process() -> Result<Lifeline> {
-        let flags = rustix::process::PidfdFlags::empty();
-        Ok(Lifeline(rustix::process::pidfd_open(rustix::process::getpid(), flags)?))
-    }
-
-    /// In the child: asks again to die with the parent, and fails if it has died already. The
-    /// kernel forgets the wish when a process changes its user (PR_SET_PDEATHSIG, prctl(2)).
-    fn hold(&self) -> Result<()> {
-        process::die_with_parent()?;
-        let mut parent = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
-        ensure!(poll(&mut parent, PollTimeout::ZERO) == Ok(0), "the parent has died");
-        Ok(())
-    }
-}
 
 /// Becomes `USER[:GROUP]`, root if there is none, and returns the home folder.
 ///
 /// Groups first, the user last: only root may change any of them.
-pub fn become_user(user: Option<&str>, lifeline: &Lifeline) -> Result<String> {
+pub fn become_user(user: Option<&str>) -> Result<String> {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let account = Account::find(user.unwrap_or("0"), &read("/etc/passwd"), &read("/etc/group"))?;
     if stdin().is_terminal() && account.uid != 0 {
@@ -43,7 +21,7 @@ pub fn become_user(user: Option<&str>, lifeline: &Lifeline) -> Result<String> {
     setgroups(&groups).context("cannot set the groups")?;
     setgid(Gid::from_raw(account.gid)).context("cannot set the group")?;
     setuid(Uid::from_raw(account.uid)).context("cannot set the user")?;
-    lifeline.hold()?;
+    process::die_with_parent()?; // the kernel has forgotten that wish by now (prctl(2))
     Ok(account.home)
 }
 

@@ -5,6 +5,7 @@
 #[path = "layout.rs"]
 pub mod layout;
 
+pub use harness::children_of;
 use harness::{Output, bin, busybox_rootfs, run};
 use serde_json::{Value, json};
 use std::fs;
@@ -173,10 +174,4 @@ impl Drop for Background {
             let _ = self.program.wait();
         }
     }
-}
-
-/// The children of a process of one thread, proc_pid_children(5).
-pub fn children_of(pid: u32) -> Vec<u32> {
-    let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    list.split_whitespace().map(|pid| pid.parse().expect("a number")).collect()
 }

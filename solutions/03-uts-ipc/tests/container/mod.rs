@@ -1,7 +1,6 @@
 //! A container of this chapter with a busybox in it, and one that stays while others look at it.
 
 use harness::{Output, bin, busybox_rootfs, random_name, run};
-use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -52,7 +51,7 @@ impl Waiting {
         let mut said = String::new();
         BufReader::new(program.stdout.take().unwrap()).read_line(&mut said).unwrap();
         assert_eq!(said, "ready\n");
-        let pid = child_of(program.id());
+        let pid = harness::children_of(program.id())[0] as i32; // the second is its guard
         Waiting { input: program.stdin.take(), program, pid }
     }
 }
@@ -62,15 +61,4 @@ impl Drop for Waiting {
         drop(self.input.take());
         self.program.wait().unwrap();
     }
-}
-
-fn child_of(parent: u32) -> i32 {
-    let status = |pid: &str| fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let names = fs::read_dir("/proc").unwrap();
-    let pids = names.filter_map(|entry| entry.unwrap().file_name().into_string().ok());
-    let line = format!("\nPPid:\t{parent}\n");
-    let children: Vec<i32> =
-        pids.filter(|pid| status(pid).contains(&line)).map(|pid| pid.parse().unwrap()).collect();
-    assert_eq!(children.len(), 1, "{children:?}");
-    children[0]
 }
