@@ -6,8 +6,9 @@
 //! blobs/sha256/<hex>      index, manifest, config, layer: everything else
 //! ```
 
+use crate::Digest;
 use crate::documents::{Descriptor, Index, LARGEST_DOCUMENT};
-use crate::{Digest, Verified};
+use crate::verified::Verified;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::fs::{Mode, OFlags};
 use serde::Deserialize;

@@ -12,7 +12,7 @@
 //!
 //! Read [`pull`] first: it walks down that tree. Then the three things that an image may not be
 //! trusted with: to be made for this machine ([`pick_platform`]), to be what it says
-//! ([`Verified`]), and to stay in its folder ([`safe_path`]).
+//! (`verified.rs`), and to stay in its folder ([`safe_path`]).
 
 mod attributes;
 mod below;
@@ -31,12 +31,17 @@ mod remove;
 mod sparse;
 mod store;
 mod unpack;
+mod verified;
 mod workplace;
+
+#[cfg(test)]
+mod tests;
 
 pub use digest::Digest;
 pub use documents::{Config, Descriptor, Index, Manifest, Process, RootFs};
 pub use flat::pull_flat;
 pub use platform::Platform;
+pub use remove::remove;
 pub use store::Store;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -44,13 +49,13 @@ use decompress::decompress;
 use documents::Layer;
 use layout::Layout;
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
-use sha2::{Digest as _, Sha256};
 use std::cmp::Reverse;
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 use unpack::Pass;
+use verified::Verified;
 
 /// An image that is here, unpacked.
 #[derive(Clone, Debug)]
@@ -160,59 +165,6 @@ fn unpack_layer(layout: &Layout, layer: &Layer, folder: &OwnedFd, pass: Pass) ->
     unpacked
 }
 // ANCHOR_END: unpack_layer
-
-/// A reader that lets bytes pass while it counts and hashes them, and that ends in an error if
-/// they were not the right ones. What has been read is worth nothing before that end is reached.
-pub(crate) struct Verified<'a, R> {
-    inner: R,
-    digest: &'a Digest,
-    size: Option<u64>,
-    hasher: Sha256,
-    seen: u64,
-}
-
-impl<'a, R: Read> Verified<'a, R> {
-    /// Expects bytes that hash to `digest` and, if it is known, exactly `size` of them.
-    pub fn new(inner: R, digest: &'a Digest, size: Option<u64>) -> Self {
-        Verified { inner, digest, size, hasher: Sha256::new(), seen: 0 }
-    }
-
-    /// Reads what is left, so that the end is seen and checked.
-    pub fn finish(mut self) -> Result<()> {
-        io::copy(&mut self, &mut io::sink())?;
-        Ok(())
-    }
-}
-
-impl<R: Read> Read for Verified<'_, R> {
-    // ANCHOR: verified
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        // ANCHOR: todo_digest_check: hash and count what passes; too many bytes, too few at the end, or a wrong hash there are errors
-        self.hasher.update(&buffer[..count]);
-        self.seen += count as u64;
-        let (digest, seen) = (self.digest, self.seen);
-        if self.size.is_some_and(|size| seen > size) {
-            return Err(damaged(format!("{digest} goes on after the bytes it should have")));
-        }
-        if count == 0 && !buffer.is_empty() {
-            if self.size.is_some_and(|size| seen < size) {
-                return Err(damaged(format!("{digest} ends after {seen} bytes")));
-            }
-            let is = Digest::from(self.hasher.clone());
-            if is != *digest {
-                return Err(damaged(format!("the bytes hash to {is} instead of {digest}")));
-            }
-        }
-        // ANCHOR_END: todo_digest_check
-        Ok(count)
-    }
-    // ANCHOR_END: verified
-}
-
-fn damaged(what: String) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what)
-}
 
 /// Finds the folder that an entry of a layer belongs in, without ever leaving `root`, and the
 /// entry's own name in it (`.` for the root itself).

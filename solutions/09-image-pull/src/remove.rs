@@ -11,7 +11,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// Removes the entry `name` of the folder `parent`, with all that is in it.
-pub(crate) fn remove(parent: impl AsFd, name: &OsStr) -> io::Result<()> {
+pub fn remove(parent: impl AsFd, name: &OsStr) -> io::Result<()> {
     match unlinkat(&parent, name, AtFlags::empty()) {
         Err(Errno::ISDIR) => {}
         other => return Ok(other?),

@@ -146,8 +146,9 @@ fn the_image_for_the_platform_is_taken() {
         &place,
         &[
             "linux/386",
-            "linux/arm/v5",
+            "linux/arm/v6",
             "linux/arm/v7",
+            "linux/arm/v5",
             "linux/arm64/v8",
             "linux/amd64",
             "windows/amd64",
@@ -160,7 +161,8 @@ fn the_image_for_the_platform_is_taken() {
         ("linux/amd64/v2", "linux/amd64"),
         ("linux/amd64/v4", "linux/amd64/v3"),
         ("linux/arm64", "linux/arm64/v8"),
-        ("linux/arm/v6", "linux/arm/v5"),
+        ("linux/arm/v6", "linux/arm/v6"),
+        ("linux/arm/v8", "linux/arm/v7"),
         ("linux/arm", "linux/arm/v7"),
         ("windows/amd64", "windows/amd64"),
     ] {

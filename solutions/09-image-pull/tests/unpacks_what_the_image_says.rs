@@ -25,6 +25,8 @@ harness::kernel_tests!(
     docker_media_types_mean_the_same,
     a_layer_is_unpacked_once_for_all_images,
     a_layer_that_leaves_folders_out_takes_them_from_below,
+    markers_mean_the_layers_below_wherever_they_stand,
+    a_new_folder_is_not_the_symlink_that_was_below,
     random_layers_look_like_umocis_and_like_an_overlay => 300,
     the_files_of_this_machine_look_like_umocis => 300,
 );
@@ -235,7 +237,7 @@ fn files_with_holes_get_their_holes_back() {
         let Ok(tar) = tar.output() else { harness::not_run("no tar: apt-get install tar") };
         assert!(tar.status.success() && tar.stdout.len() < 4 << 20, "it stores no holes");
         place.clear();
-        let root = place.pull(&std::slice::from_ref(&tar.stdout)).unwrap().layers[0].clone();
+        let root = place.pull(std::slice::from_ref(&tar.stdout)).unwrap().layers[0].clone();
         assert!(fs::read(root.join("file")).unwrap() == content, "{format}");
         assert_eq!(fs::read(root.join("after")).unwrap(), b"the entry after it");
         let blocks = fs::metadata(root.join("file")).unwrap().blocks();
@@ -347,6 +349,74 @@ fn a_layer_that_leaves_folders_out_takes_them_from_below() {
     assert_eq!((mode(&second.layers[1]), mode(&image.layers[2])), (0o700, 0o1777));
     let again = place.pull(&[base, middle, top]).unwrap();
     assert_eq!(again.layers, image.layers);
+}
+
+/// What is in the image both ways: as an overlay of its layers, and in one folder.
+fn both(place: &Place, layers: &[Vec<u8>]) -> [Vec<PathBuf>; 2] {
+    place.clear();
+    let paths = |folder: &Path| without_root(look(folder)).into_keys().collect();
+    let merged = overlay(place, &place.pull(layers).unwrap().layers);
+    let seen = paths(&merged);
+    unmount(&merged);
+    [seen, paths(&place.pull_flat(layers).unwrap().layers[0])]
+}
+
+fn markers_mean_the_layers_below_wherever_they_stand() {
+    let place = Place::new();
+    let below = Tar::new()
+        .folder("d")
+        .file("d/old", b"")
+        .folder("d/sub")
+        .file("d/sub/old", b"")
+        .file("f", b"old")
+        .symlink("s", "d")
+        .finish();
+    let folder = |tar: Tar| tar.folder("d").file("d/new", b"");
+    let opaque = |tar: Tar| tar.file("d/.wh..wh..opq", b"");
+    let removed = |tar: Tar| tar.file(".wh.d", b"");
+    let sees = |tar: Tar, expected: &[&str]| {
+        for seen in both(&place, &[below.clone(), tar.clone().finish()]) {
+            assert_eq!(seen, expected.iter().map(PathBuf::from).collect::<Vec<_>>());
+        }
+    };
+    sees(removed(Tar::new()), &["f", "s"]);
+    sees(removed(folder(Tar::new())), &["d", "d/new", "f", "s"]);
+    sees(folder(removed(Tar::new())), &["d", "d/new", "f", "s"]);
+    sees(opaque(folder(Tar::new())), &["d", "d/new", "f", "s"]);
+    sees(folder(opaque(Tar::new())), &["d", "d/new", "f", "s"]);
+    sees(removed(removed(folder(Tar::new()))), &["d", "d/new", "f", "s"]);
+    // The folder is not described, only what is in it.
+    sees(Tar::new().file(".wh.d", b"").file("d/new", b""), &["d", "d/new", "f", "s"]);
+    sees(folder(Tar::new()), &["d", "d/new", "d/old", "d/sub", "d/sub/old", "f", "s"]);
+    sees(
+        Tar::new().file(".wh.f", b"").file("f", b"new"),
+        &["d", "d/old", "d/sub", "d/sub/old", "f", "s"],
+    );
+    sees(
+        Tar::new().file("f", b"new").file(".wh.f", b""),
+        &["d", "d/old", "d/sub", "d/sub/old", "f", "s"],
+    );
+    sees(removed(Tar::new().file("d", b"a file now")), &["d", "f", "s"]);
+    sees(
+        Tar::new().folder("d").folder("d/sub").file("d/sub/.wh.old", b""),
+        &["d", "d/old", "d/sub", "f", "s"],
+    );
+    // What aufs left behind means nothing.
+    sees(
+        Tar::new().folder(".wh..wh.plnk").file(".wh..wh.plnk/7.8", b"").file(".wh..wh.aufs", b""),
+        &["d", "d/old", "d/sub", "d/sub/old", "f", "s"],
+    );
+}
+
+fn a_new_folder_is_not_the_symlink_that_was_below() {
+    let place = Place::new();
+    let below = Tar::new().folder("a").file("a/x", b"").file("a/y", b"").symlink("b", "a").finish();
+    for marker in ["b/.wh.x", "b/.wh..wh..opq"] {
+        let tar = Tar::new().folder("b").file(marker, b"").file("b/new", b"").finish();
+        for seen in both(&place, &[below.clone(), tar]) {
+            assert_eq!(seen, ["a", "a/x", "a/y", "b", "b/new"].map(PathBuf::from), "{marker}");
+        }
+    }
 }
 
 /// Mounts layers over each other, as a container would see them.
