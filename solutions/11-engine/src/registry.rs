@@ -131,9 +131,12 @@ fn remove_files(id: &str) -> Result<()> {
     remove_folder(&run_folder().join(id))
 }
 
-/// Removes a folder, if it is there, with all that is in it.
+/// Removes a folder, if it is there, with all that is in it. A container can make folders deeper
+/// than we may have descriptors, so not `fs::remove_dir_all`, which opens one in another.
 pub(crate) fn remove_folder(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
+    let (parent, name) =
+        (folder.parent().unwrap_or(folder), folder.file_name().unwrap_or_default());
+    match File::open(parent).and_then(|parent| image::remove(&parent, name)) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
             Err(error).with_context(|| format!("cannot remove {}", folder.display()))
         }

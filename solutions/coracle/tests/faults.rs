@@ -25,6 +25,7 @@ harness::kernel_tests!(
     a_damaged_layer_is_an_error_and_leaves_nothing,
     no_proc_on_the_host_is_an_error,
     what_cannot_be_removed_is_listed_as_dead,
+    a_tree_deeper_than_a_process_has_descriptors,
 );
 
 fn mount(arguments: &[&str]) {
@@ -277,5 +278,16 @@ fn what_cannot_be_removed_is_listed_as_dead() {
     assert!(output.status.success(), "one container in the way of all others: {output:?}");
     unmount(&upper);
     assert_eq!(list().lines().count(), 1, "now it goes");
+    assert_nothing_left();
+}
+
+/// A shell in a container makes it in a moment; whoever removes it by recursion fails at 1024.
+fn a_tree_deeper_than_a_process_has_descriptors() {
+    busybox();
+    let script = "i=0; cd /tmp; while [ $i -lt 1500 ]; do mkdir d && cd d || exit 9; i=$((i+1)); done 2>/dev/null";
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 256; exec \"$@\"", "sh"]).arg(harness::bin("coracle"));
+    let output = run(command.args(["run", "--rm", IMAGE, "sh", "-c", script]));
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_nothing_left();
 }
