@@ -74,7 +74,7 @@ impl Child {
     }
 
     /// Runs the child's side of a clone: it never comes back into the code that cloned it,
-    /// neither by an error nor by a panic.
+    /// neither by an error nor by a panic. (A release build aborts at a panic, and cleans up less.)
     pub fn run(&self, begin: impl FnOnce() -> Result<Infallible>) -> ! {
         let failure = match catch_unwind(AssertUnwindSafe(begin)) {
             Ok(Ok(never)) => match never {},

@@ -1,6 +1,6 @@
 //! Becomes the command: finds it as a shell would and `execve(2)`s it.
 
-use anyhow::{Context, Result};
+use anyhow::{Result, anyhow};
 use nix::Error;
 use nix::unistd::execve;
 use std::convert::Infallible;
@@ -31,13 +31,19 @@ pub fn exec(argv: &[CString], env: &[CString]) -> Result<Infallible> {
     let mut worst = Error::ENOENT;
     for candidate in candidates(program, env) {
         match execve(&candidate, argv, env) {
-            Err(Error::ENOENT | Error::ENOTDIR) => {} // not in this folder
+            Err(Error::ENOENT | Error::ENOTDIR) if !is_there(&candidate) => {} // look further
             Err(Error::EACCES) => worst = Error::EACCES, // remember it, but look further
-            Err(errno) => return Err(cannot_execute(program, errno).into()),
+            Err(errno) => return Err(cannot_execute(&candidate, errno).into()),
             Ok(never) => match never {},
         }
     }
     Err(cannot_execute(program, worst).into())
+}
+
+/// The kernel also says "no such file" of a file that is there, if the loader or the interpreter
+/// that it names is not: execve(2), ENOENT.
+fn is_there(path: &CStr) -> bool {
+    std::fs::metadata(OsStr::from_bytes(path.to_bytes())).is_ok()
 }
 
 /// The paths to try: the name itself if it has a slash, else one in each folder of PATH.
@@ -55,7 +61,10 @@ fn candidates(program: &CStr, env: &[CString]) -> Vec<CString> {
 }
 
 fn cannot_execute(program: &CStr, errno: Error) -> Failure {
-    let name = program.to_string_lossy();
+    let name = match program.to_string_lossy() {
+        empty if empty.is_empty() => "\"\"".into(),
+        name => name,
+    };
     let io = std::io::Error::from(errno);
     match errno {
         Error::ENOENT if name.contains('/') => Failure {
@@ -84,7 +93,7 @@ fn cannot_execute(program: &CStr, errno: Error) -> Failure {
 /// Arguments as the kernel wants them: without a NUL inside.
 pub fn cstrings(arguments: &[OsString]) -> Result<Vec<CString>> {
     let convert = |argument: &OsString| {
-        CString::new(argument.as_bytes()).with_context(|| format!("{argument:?} contains a NUL"))
+        CString::new(argument.as_bytes()).map_err(|_| anyhow!("{argument:?} contains a NUL"))
     };
     arguments.iter().map(convert).collect()
 }

@@ -20,6 +20,15 @@ pub fn finish(result: anyhow::Result<u8>) -> ExitCode {
     ExitCode::from(failure.status)
 }
 
+/// Reads the command line. Bad usage ends with 125, docker's status for it, so that it can't be
+/// taken for the command's own; `--help`, which is none, goes to standard output and ends with 0.
+pub fn parse<Arguments: clap::Parser>() -> Arguments {
+    Arguments::try_parse().unwrap_or_else(|error| {
+        let _ = error.print();
+        std::process::exit(if error.use_stderr() { 125 } else { 0 })
+    })
+}
+
 /// The error and its causes as one sentence, then each hint on a line of its own.
 ///
 /// A hint travels inside the text of an error, after a line break: `cannot x\nhint: do y`.

@@ -25,7 +25,7 @@ mod guard;
 pub mod signals;
 
 pub use exec::{Failure, cstrings, environment, exec};
-pub use finish::finish;
+pub use finish::{finish, parse};
 pub use guard::Guard;
 pub use signals::Signals;
 
@@ -47,7 +47,8 @@ use sys::Fork;
 /// number, and the first child it makes is PID 1 of a world it does not live in. When that child
 /// ends, its world ends, and the command can make no further child (ENOMEM).
 pub fn unshare_and_exec(argv: &[CString]) -> Result<Infallible> {
-    unshare(CloneFlags::CLONE_NEWPID).context("cannot unshare the PID namespace")?;
+    unshare(CloneFlags::CLONE_NEWPID)
+        .context("cannot unshare the PID namespace\nhint: only root may: run it again with sudo")?;
     exec(argv, &environment())
 }
 

@@ -30,7 +30,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    process::finish(run(&Args::parse()))
+    process::finish(run(&process::parse()))
 }
 
 fn run(args: &Args) -> Result<u8> {

@@ -106,10 +106,13 @@ impl Received {
     /// Sends the same signal to `child`.
     ///
     /// What the terminal sends goes to the whole foreground group, and the child is in it: such a
-    /// signal has reached the child already, and passed on it would arrive twice. Only the news
-    /// that the terminal itself is gone goes to one process, the leader of the session (setsid(2)).
+    /// signal has reached the child already, and passed on it would arrive twice. Unless the child
+    /// has left our session; and the news that the terminal itself is gone goes to one process
+    /// only, the leader of the session (setsid(2)).
     pub fn pass_on_to(&self, child: &Child) -> Result<()> {
-        let for_us_alone = self.signal == Signal::SIGHUP && getsid(None) == Ok(getpid());
+        let has_left = getsid(Some(child.pid)) != getsid(None);
+        let is_to_leader = self.signal == Signal::SIGHUP && getsid(None) == Ok(getpid());
+        let for_us_alone = has_left || is_to_leader;
         if self.from_terminal && !for_us_alone { Ok(()) } else { send(child, self.signal) }
     }
 }

@@ -34,7 +34,7 @@ fn our_own_options_end_at_the_command_or_at_two_hyphens() {
 
 fn a_mistyped_option_is_an_error_and_not_a_command() {
     let output = run(Command::new(bin("pid-namespace")).args(["--innit", "true"]));
-    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(output.status.code(), Some(125));
     assert!(output.stderr.contains("unexpected argument '--innit'"), "{output:?}");
 }
 

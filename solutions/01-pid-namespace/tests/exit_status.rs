@@ -138,7 +138,7 @@ fn no_privilege_is_125_and_a_hint() {
 
 fn no_arguments_are_a_usage_error() {
     let output = pid_namespace(&[], &[]);
-    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(output.status.code(), Some(125));
     assert!(output.stderr.contains("Usage: pid-namespace"), "{output:?}");
 }
 

@@ -7,8 +7,9 @@
 
 use crate::inside::{is_folder, mount_point, mount_point_if_any, through_descriptor};
 use crate::{NONE, bind, read_only};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use nix::mount::{MsFlags, mount};
+use nix::sys::stat::{fstat, makedev};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -35,7 +36,7 @@ const READ_ONLY: [&str; 5] = ["proc/bus", "proc/fs", "proc/irq", "proc/sys", "pr
 pub fn hide(root: &Path) -> Result<()> {
     for path in MASKED.into_iter().map(String::from).chain(heat_counters(root)?) {
         if let Some(place) = mount_point_if_any(root, &path)? {
-            mask(&place).with_context(|| format!("cannot hide /{path}"))?;
+            mask(root, &place).with_context(|| format!("cannot hide /{path}"))?;
         }
     }
     for path in READ_ONLY {
@@ -61,13 +62,23 @@ fn heat_counters(root: &Path) -> Result<Vec<String>> {
     Ok(cpus.map(|cpu| format!("{CPUS}/{cpu}/thermal_throttle")).collect())
 }
 
-/// A folder is covered by an empty read-only one, a file by `/dev/null`.
-fn mask(place: &OwnedFd) -> Result<()> {
+/// A folder is covered by an empty read-only one, a file by `/dev/null`: the container's own, since
+/// whoever changes the owner or mode of the covered file changes those of the node behind it.
+fn mask(root: &Path, place: &OwnedFd) -> Result<()> {
     if is_folder(place)? {
         let data = Some("nr_blocks=1,nr_inodes=1");
         mount(Some("tmpfs"), &through_descriptor(place), Some("tmpfs"), MsFlags::MS_RDONLY, data)?;
     } else {
-        mount(Some("/dev/null"), &through_descriptor(place), NONE, MsFlags::MS_BIND, NONE)?;
+        let null = mount_point(root, "dev/null")?;
+        let is_null = fstat(&null)?.st_rdev == makedev(1, 3);
+        ensure!(is_null, "/dev/null is another file\nhint: a volume must not replace /dev"); // CVE-2025-31133
+        mount(
+            Some(&through_descriptor(&null)),
+            &through_descriptor(place),
+            NONE,
+            MsFlags::MS_BIND,
+            NONE,
+        )?;
     }
     Ok(())
 }

@@ -31,13 +31,19 @@ use inside::through_descriptor;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::{chdir, pivot_root};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What mount(2) wants where a source, a type or an option string has no meaning.
 pub(crate) const NONE: Option<&str> = None;
 
 /// What to do about a root that can't be one.
-pub const ROOTFS_HINT: &str = "--rootfs takes a folder with a system in it: bin, etc, proc, …";
+const ROOTFS_HINT: &str = "--rootfs takes a folder with a system in it: bin, etc, proc, …";
+
+/// The folder that a person named as the root, as an absolute path without links.
+pub fn root_folder(named: &Path) -> Result<PathBuf> {
+    let hint = || format!("cannot use {}\nhint: {ROOTFS_HINT}", named.display());
+    named.canonicalize().with_context(hint)
+}
 
 /// Cuts this mount namespace loose from the one it was copied from.
 ///

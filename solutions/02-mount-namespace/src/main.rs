@@ -1,6 +1,6 @@
 //! `mount-namespace --rootfs DIR CMD ARGS…`: runs a command in a root file system of its own.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
 use nix::sched::CloneFlags;
 use std::path::PathBuf;
@@ -29,11 +29,9 @@ fn main() -> ExitCode {
 
 fn run() -> Result<u8> {
     sys::close_all_but(&[])?; // whatever our caller left open stays out of the container
-    let Args { rootfs, chroot, container } = Args::parse();
+    let Args { rootfs, chroot, container } = process::parse();
     rootfs::own_executable::protect()?;
-    let root = std::fs::canonicalize(&rootfs).with_context(|| {
-        format!("cannot use {}\nhint: {}", rootfs.display(), rootfs::ROOTFS_HINT)
-    })?;
+    let root = rootfs::root_folder(&rootfs)?;
     let terminal = container.terminal()?;
     let namespaces = CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS;
 

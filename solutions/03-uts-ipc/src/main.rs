@@ -1,6 +1,6 @@
 //! `uts-ipc --rootfs DIR --hostname NAME CMD ARGS…`: a container with a name of its own.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
 use nix::sched::CloneFlags;
 use std::path::PathBuf;
@@ -35,10 +35,9 @@ fn main() -> ExitCode {
 
 fn run() -> Result<u8> {
     sys::close_all_but(&[])?; // whatever our caller left open stays out of the container
-    let Args { rootfs, hostname, domainname, container } = Args::parse();
+    let Args { rootfs, hostname, domainname, container } = process::parse();
     rootfs::own_executable::protect()?;
-    let root = std::fs::canonicalize(&rootfs)
-        .with_context(|| format!("cannot use {} as a root file system", rootfs.display()))?;
+    let root = rootfs::root_folder(&rootfs)?;
     let terminal = container.terminal()?;
     let namespaces = CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS | identity::NAMESPACES;
 

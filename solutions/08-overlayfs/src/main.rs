@@ -43,7 +43,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<u8> {
     sys::close_all_but(&[])?; // whatever our caller left open stays out of the container
-    let Args { layers, upper, changes, hostname, container } = Args::parse();
+    let Args { layers, upper, changes, hostname, container } = process::parse();
     rootfs::own_executable::protect()?;
     let layers = layers.iter().map(|layer| folder(layer)).collect::<Result<Vec<_>>>()?;
     let root = layers[0].clone(); // mounts are private: any folder will do to mount on

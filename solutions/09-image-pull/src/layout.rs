@@ -26,13 +26,19 @@ impl Layout {
     /// Opens `oci:DIR` or `oci:DIR:TAG`.
     pub fn open(source: &str) -> Result<Layout> {
         let Some(place) = source.strip_prefix("oci:") else {
-            bail!("cannot pull {source:?}: it is not of the form oci:DIR or oci:DIR:TAG");
+            bail!(
+                "cannot pull {source:?}: it is not of the form oci:DIR or oci:DIR:TAG\nhint: registries come later; skopeo copy docker://NAME oci:DIR:TAG brings an image here"
+            );
         };
         // A folder may have a colon in its name, and so may a tag (`localhost:5000/a:1`).
-        let (folder, tag) = match place.split_once(':') {
-            Some((folder, tag)) if !Path::new(place).is_dir() => (folder, Some(tag.to_owned())),
+        let is_folder = |place: &str| Path::new(place).is_dir();
+        let mut splits = place.match_indices(':').map(|(at, _)| (&place[..at], &place[at + 1..]));
+        let first = splits.clone().next();
+        let (folder, tag) = match splits.find(|(folder, _)| is_folder(folder)).or(first) {
+            Some((folder, tag)) if !is_folder(place) => (folder, Some(tag.to_owned())),
             _ => (place, None),
         };
+        ensure!(!folder.is_empty(), "cannot pull {source:?}: it names no folder");
         let layout = Layout { folder: folder.into(), tag };
         layout.check_version()?;
         Ok(layout)

@@ -146,6 +146,7 @@ pub(crate) fn pick_platform<'a>(
     // ANCHOR_END: todo_pick_platform
     let there = images.iter().filter_map(|image| image.platform.as_ref());
     let there: Vec<_> = there.map(Platform::to_string).filter(|p| p != "unknown/unknown").collect();
+    ensure!(!there.is_empty(), "there is no image for {wanted}, nor for any other machine");
     bail!("there is no image for {wanted}\nhint: there is one for {}", there.join(", "))
 }
 // ANCHOR_END: pick_platform

@@ -1,8 +1,9 @@
 //! `image-pull oci:DIR[:TAG]`: unpacks an image, checking every byte of it.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Parser;
 use image::{Image, Platform, Store};
+use std::io::{self, Write, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -24,7 +25,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    process::finish(run(&Args::parse()))
+    process::finish(run(&process::parse()))
 }
 
 fn run(args: &Args) -> Result<u8> {
@@ -33,14 +34,15 @@ fn run(args: &Args) -> Result<u8> {
         Some(folder) => image::pull_flat(&args.source, &platform, folder)?,
         None => image::pull(&Store::open(&args.root)?, &args.source, &platform)?,
     };
-    report(&image);
+    report(&image).context("cannot write to standard output")?;
     Ok(0)
 }
 
 /// The folders on lines of their own, lowest layer first, and last what names the whole image.
-fn report(image: &Image) {
+fn report(image: &Image) -> io::Result<()> {
+    let mut stdout = stdout();
     for layer in &image.layers {
-        println!("{}", layer.display());
+        writeln!(stdout, "{}", layer.display())?;
     }
-    println!("{}", image.digest);
+    writeln!(stdout, "{}", image.digest)
 }

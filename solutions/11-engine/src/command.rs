@@ -37,7 +37,10 @@ impl Command {
             variables.set("TERM", "xterm");
         }
         for entry in image.env.iter().flatten() {
-            variables.entry(entry)?;
+            // A name alone would be a question about *our* environment, and no image may ask.
+            if let Some((name, value)) = entry.split_once('=') {
+                variables.set(name, value);
+            }
         }
         for file in &request.env_files {
             variables.file(file)?;

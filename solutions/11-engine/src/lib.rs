@@ -32,7 +32,7 @@ use command::Command;
 use nix::fcntl::{OFlag, open};
 use nix::sched::CloneFlags;
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{dup2_stdin, geteuid};
+use nix::unistd::{dup2_stdin, geteuid, setsid};
 use process::{Guard, Signals};
 use rootfs::inside;
 use rootfs::terminal::{Keyboard, Terminal};
@@ -52,7 +52,7 @@ pub fn run(request: &Request) -> Result<u8> {
     );
     rootfs::own_executable::protect()?; // before anything exists that would have to be undone
     let store = image::Store::open(&registry::root_folder())?;
-    let image = image::pull(&store, &request.image, &image::Platform::host())?;
+    let image = image::pull(&store, &request.image, &request.platform())?;
     let container = Container::create(request, &image)?; // from here on, it is written down
     let command = Command::new(request, &image.config.config, &container)?;
     let terminal = request.tty.then(|| Terminal::prepare(request.keyboard())).transpose()?;
@@ -112,13 +112,23 @@ fn become_command(request: &Request, command: &Command) -> Result<Infallible> {
         dup2_stdin(nothing).context("cannot close standard input")?;
     }
     rootfs::working_folder(&command.working_folder)?;
-    let home = user::become_user(command.user.as_deref())?;
+    if !request.tty {
+        // Away from the host's terminal: whoever is in its session can type into it (TIOCSTI,
+        // ioctl_tty(2)), and that would be commands for our caller's shell.
+        setsid().context("cannot begin a session")?;
+    }
+    let terminal = if request.tty { user::Terminal::OfItsOwn } else { user::Terminal::OfTheHost };
+    let home = user::become_user(command.user.as_deref(), terminal)?;
     let environment = command.environment(&home)?;
     let exec = || process::exec(&command.arguments, &environment);
     if request.init { process::init(exec) } else { exec() }
 }
 
 impl Request {
+    fn platform(&self) -> image::Platform {
+        self.platform.clone().unwrap_or_else(image::Platform::host)
+    }
+
     fn keyboard(&self) -> Keyboard {
         if self.interactive { Keyboard::Connected } else { Keyboard::Unplugged }
     }

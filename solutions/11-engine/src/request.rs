@@ -46,6 +46,9 @@ pub struct Request {
     /// Put a small init at PID 1, which collects orphans and passes signals on
     #[arg(long)]
     pub init: bool,
+    /// Take the image that is for this machine [default: this one]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    pub platform: Option<image::Platform>,
     /// The image: oci:DIR or oci:DIR:TAG, an OCI image layout on disk
     pub image: String,
     /// The command and its arguments, in place of the image's

@@ -3,19 +3,32 @@
 //! The kernel knows numbers only. Names are looked up in the image's own `/etc/passwd` and
 //! `/etc/group`, so this runs inside, after the pivot, where those paths can't lead astray.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use nix::fcntl::OFlag;
 use nix::unistd::{Gid, Uid, fchown, setgid, setgroups, setuid};
-use std::io::{IsTerminal, stdin};
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Read, stdin};
+use std::os::unix::fs::OpenOptionsExt;
+
+/// Whose terminal standard input is, if it is one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Terminal {
+    /// The container's (`-t`).
+    OfItsOwn,
+    /// The host's: nothing to give away.
+    OfTheHost,
+}
 
 /// Becomes `USER[:GROUP]`, root if there is none, and returns the home folder.
 ///
 /// Groups first, the user last: only root may change any of them.
-pub fn become_user(user: Option<&str>) -> Result<String> {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let account = Account::find(user.unwrap_or("0"), &read("/etc/passwd"), &read("/etc/group"))?;
-    if stdin().is_terminal() && account.uid != 0 {
+pub fn become_user(user: Option<&str>, terminal: Terminal) -> Result<String> {
+    let (passwd, group) = (read("/etc/passwd")?, read("/etc/group")?);
+    let account = Account::find(user.unwrap_or("0"), &passwd, &group)?;
+    if terminal == Terminal::OfItsOwn && account.uid != 0 {
         // Like a login: whoever sits at the terminal owns it.
-        let _ = fchown(stdin(), Some(Uid::from_raw(account.uid)), None);
+        fchown(stdin(), Some(Uid::from_raw(account.uid)), None)
+            .context("cannot give /dev/pts/0 away")?;
     }
     let groups: Vec<Gid> = account.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
     setgroups(&groups).context("cannot set the groups")?;
@@ -23,6 +36,27 @@ pub fn become_user(user: Option<&str>) -> Result<String> {
     setuid(Uid::from_raw(account.uid)).context("cannot set the user")?;
     process::die_with_parent()?; // the kernel has forgotten that wish by now (prctl(2))
     Ok(account.home)
+}
+
+/// The most that a user database may have, in bytes.
+const LARGEST: u64 = 1 << 20;
+
+/// A file of the image; one that is missing is empty. Whoever made the image may have put a FIFO
+/// there, or a link to /dev/zero: neither may we wait for the one nor fill the memory with the other.
+fn read(path: &str) -> Result<String> {
+    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let file = match OpenOptions::new().read(true).custom_flags(flags.bits()).open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(String::new()),
+        other => other.with_context(|| format!("cannot open the image's {path}"))?,
+    };
+    let metadata = file.metadata()?;
+    ensure!(
+        metadata.is_file() && metadata.len() <= LARGEST,
+        "the image's {path} is no file of users"
+    );
+    let mut bytes = Vec::new();
+    file.take(LARGEST).read_to_end(&mut bytes).with_context(|| format!("cannot read {path}"))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// What the image's files say about a user.

@@ -26,7 +26,7 @@ struct Coracle {
 enum Command {
     /// Run a command in a new container
     #[command(disable_help_flag = true)]
-    Run(engine::Request),
+    Run(Box<engine::Request>),
     /// List containers
     Ps(ps::Arguments),
     /// Remove containers that have ended
@@ -44,30 +44,25 @@ enum Command {
     Xray(xray::command::Arguments),
 }
 
-/// docker's status for a mistyped flag, so that it can't be taken for the command's own: 125.
-const BAD_USAGE: u8 = 125;
-
 fn main() -> ExitCode {
     process::finish(run())
 }
 
 fn run() -> anyhow::Result<u8> {
     sys::close_all_but(&[])?; // whatever our caller left open stays out of the container
-    let arguments = match Coracle::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            let _ = error.print(); // also --help, which is no error and goes to standard output
-            return Ok(if error.use_stderr() { BAD_USAGE } else { 0 });
-        }
-    };
-    match arguments.command {
+    let Coracle { command, .. } = process::parse();
+    match command {
         Command::Run(request) => return engine::run(&request),
         Command::Ps(arguments) => ps::print(&arguments)?,
         Command::Rm { containers } => {
+            let mut first_error = Ok(0);
             for container in &containers {
-                engine::remove(container)?;
-                writeln!(stdout(), "{container}")?;
+                match engine::remove(container) {
+                    Ok(()) => writeln!(stdout(), "{container}")?,
+                    Err(error) => first_error = first_error.and(Err(error)),
+                }
             }
+            return first_error;
         }
         Command::Diff { container } => {
             for change in engine::changes(&container)? {
