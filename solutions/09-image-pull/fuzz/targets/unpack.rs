@@ -30,8 +30,22 @@ static PLACE: LazyLock<(PathBuf, Canary)> = LazyLock::new(|| {
 });
 
 const STEPS: [&str; 16] = [
-    "a", "b", "c", "a", "b", "..", ".", "", "OUT", "secret", "deep", "link", ".wh.a", ".wh.b",
-    ".wh..wh..opq", ".wh..",
+    "a",
+    "b",
+    "c",
+    "a",
+    "b",
+    "..",
+    ".",
+    "",
+    "OUT",
+    "secret",
+    "deep",
+    "link",
+    ".wh.a",
+    ".wh.b",
+    ".wh..wh..opq",
+    ".wh..",
 ];
 const KINDS: [u8; 16] = *b"00005552211134xL";
 
