@@ -1,8 +1,10 @@
 //! Gives a process a root file system of its own, and hides the host's.
 //!
 //! A *mount namespace* is a list of mounts: which file system appears at which folder
-//! (mount_namespaces(7)). A new one starts as a copy of the old one, so nothing is hidden yet.
-//! Hiding takes three steps, and the order is the kernel's:
+//! (mount_namespaces(7)). Some come from disks; some, such as `/proc`, from the kernel itself; a
+//! *tmpfs* is empty memory; and a *bind mount* shows a file or folder at a second place. A new mount
+//! namespace starts as a copy of the old one, so nothing is hidden yet. Hiding takes three steps,
+//! and the order is the kernel's:
 //!
 //! 1. [`private`]: cut the copy loose, or our mounts would also appear outside;
 //! 2. mount what every program expects ([`standard_mounts`]) below the new root, where it is still

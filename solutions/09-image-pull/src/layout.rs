@@ -38,7 +38,7 @@ impl Layout {
             Some((folder, tag)) if !is_folder(place) => (folder, Some(tag.to_owned())),
             _ => (place, None),
         };
-        ensure!(!folder.is_empty(), "cannot pull {source:?}: it names no folder");
+        ensure!(!folder.is_empty(), "cannot pull {source:?}: no such folder");
         let layout = Layout { folder: folder.into(), tag };
         layout.check_version()?;
         Ok(layout)

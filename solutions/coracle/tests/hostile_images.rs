@@ -18,6 +18,9 @@ harness::kernel_tests!(
     a_device_of_the_image_is_dead,
     the_hosts_mounts_are_out_of_sight,
     the_root_of_the_host_is_out_of_reach,
+    an_image_cannot_ask_for_our_environment,
+    a_masked_file_is_not_a_device_of_the_host,
+    a_user_database_that_never_ends_is_refused,
 );
 
 /// CVE-2024-21626: a folder of the host that was left open.
@@ -184,4 +187,47 @@ fn the_root_of_the_host_is_out_of_reach() {
     let text = run_rm(&[], &["sh", "-c", script]);
     assert!(!text.stdout.contains(&secret), "{text:?}");
     assert!(text.stdout.contains("No such file"), "{text:?}");
+}
+
+/// A name alone means our own value, but only where we say so ourselves.
+fn an_image_cannot_ask_for_our_environment() {
+    let (name, secret) =
+        (harness::random_name("SECRET_").replace('-', "_"), harness::random_name("of-the-host"));
+    busybox_with(json!({ "Env": [name, "OTHER=1"] }));
+    let ask = |options: &[&str]| {
+        let mut command = coracle(&[&["run", "--rm"], options, &[IMAGE, "env"]].concat());
+        success(harness::run(command.env(&name, &secret)))
+    };
+    let text = ask(&[]);
+    assert!(text.contains("OTHER=1") && !text.contains(&secret), "{text}");
+    assert!(ask(&["-e", &name]).contains(&secret));
+}
+
+/// Its owner and mode would be the host's to lose.
+fn a_masked_file_is_not_a_device_of_the_host() {
+    use std::os::unix::fs::MetadataExt;
+    busybox();
+    let text = says(&[], "stat -c %d:%i /dev/null /proc/keys /proc/timer_list");
+    let null = fs::metadata("/dev/null").unwrap();
+    let places: Vec<&str> = text.lines().collect();
+    assert_eq!(places.len(), 3, "{text}");
+    assert!(places.iter().all(|place| *place == places[0]), "{text}");
+    assert_ne!(places[0], format!("{}:{}", null.dev(), null.ino()));
+}
+
+/// We read them as root of the container, and as its PID 1 we would hear no Ctrl-C.
+fn a_user_database_that_never_ends_is_refused() {
+    for file in ["etc/passwd", "etc/group"] {
+        busybox_changed(json!({ "Cmd": ["true"] }), |rootfs| {
+            fs::remove_file(rootfs.join(file)).unwrap();
+            symlink("/dev/zero", rootfs.join(file)).unwrap();
+        });
+        assert_refused(&run_rm(&[], &[]), &[file]);
+        busybox_changed(json!({ "Cmd": ["true"] }), |rootfs| {
+            fs::remove_file(rootfs.join(file)).unwrap();
+            let fifo = harness::run(Command::new("mkfifo").arg(rootfs.join(file)));
+            assert!(fifo.status.success());
+        });
+        assert_refused(&run_rm(&[], &[]), &[file]);
+    }
 }

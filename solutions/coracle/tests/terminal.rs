@@ -21,6 +21,8 @@ harness::kernel_tests!(
     it_without_a_terminal_is_an_error,
     a_terminal_that_goes_away_ends_the_container,
     it_works_below_an_init_and_on_a_read_only_root,
+    without_t_the_hosts_terminal_is_out_of_reach,
+    without_t_ctrl_c_still_reaches_the_command,
 );
 
 /// A terminal window with `coracle run` in it.
@@ -187,4 +189,33 @@ fn it_works_below_an_init_and_on_a_read_only_root() {
     let mut terminal = Terminal::open(&options);
     assert_eq!(terminal.end(), 7);
     assert_eq!(terminal.seen, "/dev/pts/0\r\n");
+}
+
+/// Who has it as controlling terminal can type into it (TIOCSTI); who owns it can open it later.
+fn without_t_the_hosts_terminal_is_out_of_reach() {
+    busybox();
+    for user in ["root", "app"] {
+        let script = "cut -d' ' -f7 /proc/self/stat; stat -Lc %u /proc/self/fd/0; read line; echo heard:$line";
+        let mut terminal = Terminal::open(&["-i", "-u", user, IMAGE, "sh", "-c", script]);
+        terminal.wait_for("0\r\n"); // tty_nr: none
+        terminal.wait_for("0\r\n"); // the owner: still root
+        terminal.type_in("something\r");
+        terminal.wait_for("heard:something");
+        assert_eq!(terminal.end(), 0);
+    }
+}
+
+fn without_t_ctrl_c_still_reaches_the_command() {
+    busybox();
+    let script = "trap 'echo interrupted' INT; echo ready; sleep 1000 & wait; echo after; exit 7";
+    for options in [&["-i"][..], &["-i", "--init"]] {
+        let arguments = [options, &[IMAGE, "sh", "-c", script]].concat();
+        let mut terminal = Terminal::open(&arguments);
+        terminal.wait_for("ready");
+        terminal.type_in("\x03");
+        terminal.wait_for("interrupted");
+        terminal.wait_for("after");
+        assert_eq!(terminal.end(), 7);
+        assert!(!terminal.seen.contains("interrupted"), "twice: {:?}", terminal.seen);
+    }
 }
