@@ -207,7 +207,8 @@ fn without_t_the_hosts_terminal_is_out_of_reach() {
 
 fn without_t_ctrl_c_still_reaches_the_command() {
     busybox();
-    let script = "trap 'echo interrupted' INT; echo ready; sleep 1000 & wait; echo after; exit 7";
+    let script = "trap 'echo interrupted' INT; echo ready
+        for i in $(seq 20); do sleep 0.05; done; echo after; exit 7";
     for options in [&["-i"][..], &["-i", "--init"]] {
         let arguments = [options, &[IMAGE, "sh", "-c", script]].concat();
         let mut terminal = Terminal::open(&arguments);
