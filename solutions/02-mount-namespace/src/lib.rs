@@ -33,19 +33,14 @@ use inside::through_descriptor;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::{chdir, pivot_root};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What mount(2) wants where a source, a type or an option string has no meaning.
 pub(crate) const NONE: Option<&str> = None;
 
 /// What to do about a root that can't be one.
-const ROOTFS_HINT: &str = "--rootfs takes a folder with a system in it: bin, etc, proc, …";
-
-/// The folder that a person named as the root, as an absolute path without links.
-pub fn root_folder(named: &Path) -> Result<PathBuf> {
-    let hint = || format!("cannot use {}\nhint: {ROOTFS_HINT}", named.display());
-    named.canonicalize().with_context(hint)
-}
+pub(crate) const ROOTFS_HINT: &str =
+    "--rootfs takes a folder with a system in it: bin, etc, proc, …";
 
 /// Cuts this mount namespace loose from the one it was copied from.
 ///
@@ -83,6 +78,7 @@ pub fn standard_mounts(root: &Path) -> Result<()> {
 ///
 /// It belongs for ever to the PID namespace of whoever mounts it (pid_namespaces(7)), so this must
 /// happen in the child, after the clone: mounted by the parent it would list the host's processes.
+/// Nothing in there is a program or a device, and the flags see to it that nothing becomes one.
 // ANCHOR: proc
 pub fn proc(root: &Path) -> Result<()> {
     // ANCHOR: todo_root_proc: mount a proc file system at /proc of the new root

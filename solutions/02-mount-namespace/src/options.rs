@@ -1,13 +1,14 @@
 //! The command line that every chapter's container shares, so that no flag means two things.
 
-use crate::Volume;
 use crate::terminal::{Keyboard, Terminal};
-use anyhow::Result;
+use crate::{ROOTFS_HINT, Volume};
+use anyhow::{Context, Result};
 use nix::sched::CloneFlags;
 use nix::sys::stat::{Mode, umask};
 use process::{Guard, Signals};
 use std::convert::Infallible;
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 /// `-v`, `-t`, `--init`, and the command.
 #[derive(clap::Args)]
@@ -67,4 +68,10 @@ impl Options {
         }
         process::wait(&child)
     }
+}
+
+/// The folder that a person named as the root, as an absolute path without links.
+pub fn root_folder(named: &Path) -> Result<PathBuf> {
+    let hint = || format!("cannot use {}\nhint: {ROOTFS_HINT}", named.display());
+    named.canonicalize().with_context(hint)
 }

@@ -37,7 +37,7 @@ fn run() -> Result<u8> {
     sys::close_all_but(&[])?; // whatever our caller left open stays out of the container
     let Args { rootfs, hostname, domainname, container } = process::parse();
     rootfs::own_executable::protect()?;
-    let root = rootfs::root_folder(&rootfs)?;
+    let root = rootfs::options::root_folder(&rootfs)?;
     let terminal = container.terminal()?;
     let namespaces = CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS | identity::NAMESPACES;
 

@@ -58,7 +58,7 @@ fn run() -> Result<u8> {
             Some(bench) => overlay::mount(&layers, Some(&bench.upper), &root)?,
             None => overlay::mount_with_memory(&layers, &root)?,
         }
-        rootfs::make_mount_points(&root)?; //in the upper layer: layers need not have them
+        rootfs::make_mount_points(&root)?; // in the upper layer: layers need not have them
         rootfs::standard_mounts(&root)?; //  /proc, /sys, /dev
         identity::mqueue(&root)?; //         the mailboxes of our own IPC namespace
         identity::names(&hostname, None)?;
