@@ -34,6 +34,8 @@ pub use command::{Output, bin, random_name, run, run_within};
 pub use family::{child_running, children_of};
 pub use kill::{kill_at_each_syscall, kill_evenly};
 pub use leaks::Leaks;
+pub use safety_cgroup::sweep;
+pub use sandbox::{Judgement, Verdict, judge, stage};
 
 use libtest_mimic::{Arguments, Trial};
 use std::process::ExitCode;
@@ -71,14 +73,23 @@ pub const fn seconds(list: &[u64]) -> Duration {
     Duration::from_secs(list[list.len() - 1])
 }
 
-/// What [`not_run`] throws and the sandbox catches.
-struct NotRun(String);
+/// What [`not_run`] and [`fail_with`] throw and the sandbox catches.
+enum Thrown {
+    NotRun(String),
+    Failed(String),
+}
 
 /// Ends the test: it cannot run here. Say why and what would make it run, in one line:
 /// `no static busybox: apt-get install busybox-static`.
 pub fn not_run(reason: impl Into<String>) -> ! {
     // Not `panic!`: nothing is wrong, so no message and no backtrace.
-    std::panic::resume_unwind(Box::new(NotRun(reason.into())))
+    std::panic::resume_unwind(Box::new(Thrown::NotRun(reason.into())))
+}
+
+/// Ends the test as failed, for a reason that the caller of [`judge`] can read: a test that only
+/// people read about panics instead, as in any other test.
+pub fn fail_with(reason: impl Into<String>) -> ! {
+    std::panic::resume_unwind(Box::new(Thrown::Failed(reason.into())))
 }
 
 /// Runs the tests that the command line asks for, in parallel; the body of `kernel_tests!`.

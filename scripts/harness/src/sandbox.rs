@@ -16,7 +16,7 @@
 use crate::command::{self, Captured};
 use crate::leaks::Leaks;
 use crate::safety_cgroup::{self, SafetyCgroup};
-use crate::{NotRun, Test};
+use crate::{Test, Thrown};
 use libtest_mimic::{Completion, Failed};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -39,12 +39,39 @@ const INNER: &str = "--sandbox-inner";
 const FOLDERS: [(&str, &str); 3] =
     [("CORACLE_ROOT", "/run/lib/coracle"), ("CORACLE_RUN", "/run/coracle"), ("TMPDIR", "/run/tmp")];
 
-/// Runs `test` in a sandbox and waits for its verdict; a test that does not fail also returns what
-/// it printed. Called in a thread per test.
-pub fn run(test: &Test) -> Result<(Completion, String), Failed> {
+/// How a test ended: its verdict, and beside it what every verdict may come with.
+#[derive(Clone, Debug)]
+pub struct Judgement {
+    /// The test's own verdict.
+    pub verdict: Verdict,
+    /// What it left behind, as [`Leaks`] names it; with anything in here the test has not passed.
+    pub leaks: Vec<String>,
+    /// What it and the programs that it started printed.
+    pub output: String,
+}
+
+/// The verdict of a test.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It returned.
+    Passed,
+    /// It called [`crate::fail_with`] with this text.
+    Failed(String),
+    /// It called [`crate::not_run`], or the sandbox can't be made here.
+    NotRun(String),
+    /// It panicked, or it was killed: for its time, for its memory, by itself.
+    Died(String),
+}
+
+/// Runs `test` in a sandbox and waits for its verdict. Called in a thread per test.
+///
+/// # Errors
+/// The sandbox could not be started.
+pub fn judge(test: &Test) -> io::Result<Judgement> {
     if !nix::unistd::geteuid().is_root() {
         let reason = "needs root: run scripts/test, which asks sudo";
-        return Ok((Completion::ignored_with(reason), String::new()));
+        let verdict = Verdict::NotRun(reason.to_owned());
+        return Ok(Judgement { verdict, leaks: Vec::new(), output: String::new() });
     }
     let cgroup = SafetyCgroup::create();
     say_once_what_is_unlimited(&cgroup);
@@ -62,8 +89,22 @@ pub fn run(test: &Test) -> Result<(Completion, String), Failed> {
     let _ = child.kill(); // the stages below die with it
     cgroup.kill();
     let _ = child.wait();
-    let completion = verdict(test, &captured, &read_report(&mut report)?)?;
-    Ok((completion, captured.stdout + &captured.stderr))
+    let (verdict, leaks) = verdict(test, &captured, &read_report(&mut report)?);
+    Ok(Judgement { verdict, leaks, output: captured.stdout + &captured.stderr })
+}
+
+/// [`judge`], in the words of the test runner.
+pub(crate) fn run(test: &Test) -> Result<(Completion, String), Failed> {
+    let Judgement { verdict, leaks, output } = judge(test)?;
+    let left: String = leaks.iter().map(|thing| format!("left behind: {thing}\n")).collect();
+    match verdict {
+        Verdict::Passed if leaks.is_empty() => Ok((Completion::Completed, output)),
+        Verdict::NotRun(reason) => Ok((Completion::ignored_with(reason), output)),
+        Verdict::Passed => Err(format!("{left}{output}").into()),
+        Verdict::Failed(reason) | Verdict::Died(reason) => {
+            Err(format!("{reason}\n{left}{output}").into())
+        }
+    }
 }
 
 fn read_report(report: &mut File) -> io::Result<String> {
@@ -73,19 +114,30 @@ fn read_report(report: &mut File) -> io::Result<String> {
     Ok(text)
 }
 
-fn verdict(test: &Test, captured: &Captured, report: &str) -> Result<Completion, Failed> {
-    let (word, rest) = report.split_once('\n').unwrap_or(("", report));
-    let reason = match (captured.status, word) {
-        (None, _) => format!("time limit: killed after {} seconds", test.time_limit.as_secs()),
-        (_, "passed") => return Ok(Completion::Completed),
-        (_, "not run") => return Ok(Completion::ignored_with(rest.trim_end())),
-        (_, "failed") => rest.trim_end().to_owned(),
-        (Some(status), _) if status.code() == Some(137) => {
-            "killed: a test that needs more than 1 GiB of memory ends so".to_owned()
+/// Reads the sheet that the inner stage has filled in: a word, then what was left behind, a line
+/// each, then an empty line and the reason.
+fn verdict(test: &Test, captured: &Captured, report: &str) -> (Verdict, Vec<String>) {
+    let (head, reason) = report.split_once("\n\n").unwrap_or((report, ""));
+    let mut lines = head.lines();
+    let word = lines.next().unwrap_or_default();
+    let leaks = lines.map(str::to_owned).collect();
+    let reason = reason.to_owned();
+    let verdict = match (captured.status, word) {
+        (None, _) => {
+            Verdict::Died(format!("time limit: killed after {} seconds", test.time_limit.as_secs()))
         }
-        (Some(status), _) => format!("the test's process ended without a verdict ({status})"),
+        (_, "passed") => Verdict::Passed,
+        (_, "not run") => Verdict::NotRun(reason),
+        (_, "failed") => Verdict::Failed(reason),
+        (_, "died") => Verdict::Died(reason),
+        (Some(status), _) if status.code() == Some(137) => {
+            Verdict::Died("killed: a test that needs more than 1 GiB of memory ends so".to_owned())
+        }
+        (Some(status), _) => {
+            Verdict::Died(format!("the test's process ended without a verdict ({status})"))
+        }
     };
-    Err(format!("{reason}\n{}{}", captured.stdout, captured.stderr).into())
+    (verdict, leaks)
 }
 
 fn say_once_what_is_unlimited(cgroup: &SafetyCgroup) {
@@ -124,8 +176,9 @@ fn outer(name: &str, cgroup: &str, parent: &str) -> io::Result<ExitCode> {
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWCGROUP;
     if let Err(error) = unshare(fresh) {
-        let reason =
-            format!("not run\nno new namespaces here: {error}: run on a host, not in a container");
+        let reason = format!(
+            "not run\n\nno new namespaces here: {error}: run on a host, not in a container"
+        );
         File::from(io::stdin().as_fd().try_clone_to_owned()?).write_all(reason.as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -147,16 +200,16 @@ fn inner(test: &Test, parent: &str) -> io::Result<ExitCode> {
     furnish()?;
     let before = Leaks::snapshot();
     let result = std::panic::catch_unwind(test.function);
-    let left = before.left_behind();
-    let leaked: String = left.iter().map(|thing| format!("left behind: {thing}\n")).collect();
-    match result {
-        Ok(()) if left.is_empty() => writeln!(report, "passed")?,
-        Ok(()) => write!(report, "failed\n{leaked}")?,
-        Err(thrown) => match thrown.downcast_ref::<NotRun>() {
-            Some(NotRun(reason)) => write!(report, "not run\n{reason}")?,
-            None => write!(report, "failed\nthe test panicked\n{leaked}")?,
+    let (word, reason) = match &result {
+        Ok(()) => ("passed", ""),
+        Err(thrown) => match thrown.downcast_ref::<Thrown>() {
+            Some(Thrown::NotRun(reason)) => ("not run", reason.as_str()),
+            Some(Thrown::Failed(reason)) => ("failed", reason.as_str()),
+            None => ("died", "the test panicked"),
         },
-    }
+    };
+    let left: String = before.left_behind().iter().map(|thing| format!("{thing}\n")).collect();
+    write!(report, "{word}\n{left}\n{reason}")?;
     Ok(ExitCode::SUCCESS)
 }
 

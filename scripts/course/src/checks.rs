@@ -1,0 +1,76 @@
+//! The checks: one function an exercise, run in the sandbox, asking the kernel.
+//!
+//! A check is given a program, any program, and nothing else: it does not know whether the source
+//! is a solution, a starter or another language. It starts it with values that no one could have
+//! guessed, and looks at what the kernel says of it from outside.
+
+pub mod mount_namespace;
+pub mod pid_namespace;
+pub mod xray;
+
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The environment variable that names the program to be judged.
+pub const PROGRAM: &str = "COURSE_PROGRAM";
+
+/// The program under judgement.
+pub struct Program {
+    /// A copy in the sandbox, which every user can execute.
+    pub path: PathBuf,
+}
+
+/// Why a program has not passed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Finding {
+    /// What should be, with the values of this run: "the process is PID 1 in its namespace".
+    pub expected: String,
+    /// What the kernel shows instead, and where: "/proc/12/status says NSpid: 12".
+    pub seen: String,
+    /// Why it matters: what would go wrong with such a container.
+    pub why: String,
+    /// What is probably wrong with this learner's code, if the check could tell.
+    pub diagnosis: Option<Diagnosis>,
+}
+
+/// What the state that was seen says of the code that made it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Diagnosis {
+    /// A name for the mistake, the same in the catalogue of wrong answers: `no-clone`.
+    pub id: String,
+    /// "Your child is PID 1, but its /proc is the host's: mount proc after the clone."
+    pub text: String,
+}
+
+/// A check: `Ok` is passed.
+pub type Check = fn(&Program) -> Result<(), Finding>;
+
+/// Lists the checks for the sandbox; each is called as the hole of its exercise.
+macro_rules! all {
+    ($($chapter:ident: $($exercise:ident $(=> $seconds:literal)?),+;)+) => {
+        /// Every check of the course, each a task for the sandbox by the name of its exercise.
+        pub static ALL: &[harness::Test] = &[$($(harness::Test {
+            name: stringify!($exercise),
+            function: || judge($chapter::$exercise),
+            time_limit: harness::seconds(&[20 $(, $seconds)?]),
+        }),+),+];
+    };
+}
+
+all! {
+    xray: same_ns, pid_chain;
+    pid_namespace: pid_start, pid_wait, pid_reap;
+    mount_namespace: root_private, root_proc, bind_ro, root_pivot;
+}
+
+/// Runs one check in the sandbox and throws what it found to whoever judges.
+fn judge(check: Check) {
+    let named = std::env::var_os(PROGRAM).expect("the judge names a program");
+    let named = Path::new(&named);
+    let path = std::env::temp_dir().join(named.file_name().expect("a program is a file"));
+    fs::copy(named, &path).expect("the program can be copied");
+    if let Err(finding) = check(&Program { path }) {
+        harness::fail_with(serde_json::to_string(&finding).expect("a finding is plain text"));
+    }
+}
