@@ -49,6 +49,8 @@ pub(crate) const ROOTFS_HINT: &str =
 // ANCHOR: private
 pub fn private() -> Result<()> {
     // ANCHOR: todo_root_private: make every mount of this namespace private
+    // | `mount(source, target, fstype, flags, data)` is mount(2), here with NONE for what has no
+    // | meaning. The target is the mount at which the change begins.
     mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)
         .context("cannot make the mounts private")
     // ANCHOR_END: todo_root_private
@@ -81,7 +83,8 @@ pub fn standard_mounts(root: &Path) -> Result<()> {
 /// Nothing in there is a program or a device, and the flags see to it that nothing becomes one.
 // ANCHOR: proc
 pub fn proc(root: &Path) -> Result<()> {
-    // ANCHOR: todo_root_proc: mount a proc file system at /proc of the new root
+    // ANCHOR: todo_root_proc: mount a new proc file system on the folder proc of the new root
+    // | `mount_point` opens the folder, `mount_at` mounts on it. The container may write to it.
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount_at(&mount_point(root, "proc")?, "proc", flags, NONE).context("cannot mount /proc")
     // ANCHOR_END: todo_root_proc
@@ -124,7 +127,8 @@ pub fn bind(source: &Path, target: BorrowedFd) -> Result<()> {
 /// call succeed and leave the mount writable (mount(2), "Creating a bind mount"). The remount
 /// replaces *all* flags, so those that the mount had are read first and given again.
 pub fn read_only(target: BorrowedFd) -> Result<()> {
-    // ANCHOR: todo_bind_ro: remount the bind mount read-only
+    // ANCHOR: todo_bind_ro: make this one mount read-only, and keep the flags that it has
+    // | `through_descriptor(&target)` is a path to it; `volume::flags_of(target)` reads its flags.
     let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
     mount(NONE, &through_descriptor(&target), NONE, flags | volume::flags_of(target)?, NONE)
         .context("cannot remount read-only")
@@ -140,6 +144,7 @@ pub fn read_only(target: BorrowedFd) -> Result<()> {
 // ANCHOR: pivot
 pub fn pivot(root: &Path) -> Result<()> {
     // ANCHOR: todo_root_pivot: swap the roots, and unmount the old one with all below it
+    // | At hand are `chdir(path)`, `pivot_root(new, old)` and `umount2(path, flags)`.
     chdir(root).with_context(|| format!("cannot enter {}", root.display()))?;
     pivot_root(".", ".").with_context(|| format!("cannot make {} the root", root.display()))?;
     umount2(".", MntFlags::MNT_DETACH).context("cannot unmount the old root")
