@@ -80,6 +80,13 @@ Values of the rows:
 Exit status: 0 shown, 1 nothing to show (no such process, a zombie), 2 usage.
 Colour only on a terminal, and not if NO_COLOR is set.";
 
+impl Arguments {
+    /// The names of the rows to show; none for all.
+    fn wanted(&self) -> Vec<String> {
+        if self.short { SHORT.map(str::to_owned).to_vec() } else { self.rows.clone() }
+    }
+}
+
 /// Runs the command. `more` may push rows into the report before it is shown.
 ///
 /// # Errors
@@ -90,15 +97,14 @@ pub fn run(arguments: &Arguments, more: impl FnOnce(&mut Report) -> Result<()>) 
         Some(pid) => pid,
         None => caller()?,
     };
+    let wanted = arguments.wanted();
     let mut report = match arguments.other {
-        Some(other) => Report::beside(pid, other)?,
-        None => Report::read(pid)?,
+        Some(other) => Report::beside(pid, other, &wanted)?,
+        None => Report::read(pid, &wanted)?,
     };
     more(&mut report)?;
-    if arguments.short {
-        report.keep(&SHORT.map(str::to_owned))?;
-    } else if !arguments.rows.is_empty() {
-        report.keep(&arguments.rows)?;
+    if !wanted.is_empty() {
+        report.keep(&wanted)?;
     }
     let text = match arguments.json {
         true => report.to_json()? + "\n",

@@ -199,26 +199,27 @@ impl Row {
 }
 
 impl Report {
-    /// Reads a process beside the one that calls.
+    /// Reads a process beside the one that calls: at least the rows of the names that are
+    /// `wanted`, all rows if that is empty.
     ///
     /// # Errors
     /// See [`Report::beside`].
-    pub fn read(pid: u32) -> Result<Report> {
-        Report::of(pid, own_pid()?, Against::Host)
+    pub fn read(pid: u32, wanted: &[String]) -> Result<Report> {
+        Report::of(pid, own_pid()?, Against::Host, wanted)
     }
 
-    /// Reads a process beside another.
+    /// Reads a process beside another, with `wanted` as in [`Report::read`].
     ///
     /// # Errors
     /// One of them does not exist, is hidden or a zombie, or ended while it was being read.
-    pub fn beside(pid: u32, other: u32) -> Result<Report> {
+    pub fn beside(pid: u32, other: u32, wanted: &[String]) -> Result<Report> {
         own_pid()?; // without it this /proc has no sensible answers, and the error says why
-        Report::of(pid, other, Against::Other)
+        Report::of(pid, other, Against::Other, wanted)
     }
 
-    fn of(pid: u32, other: u32, against: Against) -> Result<Report> {
+    fn of(pid: u32, other: u32, against: Against, wanted: &[String]) -> Result<Report> {
         let (subject, reference) = (Subject::read(pid)?, Subject::read(other)?);
-        let rows = rows(pid, other);
+        let rows = rows(pid, other, wanted);
 
         // Reading takes many system calls. In between the process may end and its number go to a
         // new one: only if the same process is still there do all rows speak of it.
@@ -273,6 +274,13 @@ impl Report {
         rows.sort_by_key(|row| row.group); // stable: within a group as they were pushed
         rows
     }
+}
+
+/// Whether all rows of these names are there. An empty list asks for every row that there is, so
+/// it is never satisfied.
+pub(crate) fn has_all(rows: &[Row], wanted: &[String]) -> bool {
+    let is_there = |name: &String| rows.iter().any(|row| row.name == *name);
+    !wanted.is_empty() && wanted.iter().all(is_there)
 }
 
 fn notes(subject: &Subject) -> Result<Vec<String>> {
@@ -367,7 +375,7 @@ mod tests {
 
     #[test]
     fn every_row_has_a_name_of_its_own() {
-        let report = Report::read(own_pid().unwrap()).unwrap();
+        let report = Report::read(own_pid().unwrap(), &[]).unwrap();
         let mut names: Vec<&str> = report.rows.iter().map(|row| row.name.as_str()).collect();
         names.sort_unstable();
         let all = names.len();
@@ -376,8 +384,19 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_asks_for_is_not_read() {
+        let read = |names: &[&str]| {
+            let wanted: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            Report::read(own_pid().unwrap(), &wanted).unwrap().rows.len()
+        };
+        assert_eq!(read(&["net", "pid"]), 8);
+        assert_eq!(read(&["net", "pids"]), read(&[]));
+        assert_eq!(read(&["no such row"]), read(&[]));
+    }
+
+    #[test]
     fn a_pushed_row_lands_in_its_group() {
-        let mut report = Report::read(own_pid().unwrap()).unwrap();
+        let mut report = Report::read(own_pid().unwrap(), &[]).unwrap();
         report.rows.push(Row::compare("hostname", Group::Identity, Ok("a"), Ok("b")));
         let rows = report.sorted_rows();
         let place = rows.iter().position(|row| row.name == "hostname").unwrap();

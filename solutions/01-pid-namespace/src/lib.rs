@@ -75,6 +75,8 @@ pub fn start(
 ) -> Result<Child> {
     let (ours, theirs) = channel::pair()?;
     // ANCHOR: todo_pid_start: clone into the namespaces; the child begins, the parent lets it go on
+    // | Child: begin, inside theirs.run. Parent: parent_setup, ours.let_go_on, ours.outcome.
+    // | clone3::into_namespaces returns in both, as a Fork; each holds both ends of the channel.
     // From here on two processes run this function, each with its own copy of all that we have.
     match clone3::into_namespaces(namespaces)? {
         Fork::Child => {
@@ -123,17 +125,17 @@ pub fn die_with_parent() -> Result<()> {
 /// STATUS), because a status is one byte and a signal has no place in it.
 // ANCHOR: wait
 pub fn wait(child: &Child) -> Result<u8> {
-    // ANCHOR: todo_pid_wait: wait for the pidfd and turn the status into an exit code
     let ended = waitid(WaitId::PidFd(child.pidfd.as_fd()), WaitIdOptions::EXITED)
         .with_context(|| format!("cannot wait for process {}", child.pid))?
         .context("waitid(2) came back without waiting")?;
     Ok(exit_code(ended.exit_status(), ended.terminating_signal()))
-    // ANCHOR_END: todo_pid_wait
 }
 
-/// A process has either exited by itself, with a status, or was ended by a signal.
+/// A process has either exited by itself, with a status, or was ended by a signal. One is there.
 fn exit_code(status: Option<i32>, signal: Option<i32>) -> u8 {
+    // ANCHOR: todo_pid_wait: make one byte of the two, so that a shell can tell what happened
     status.unwrap_or_else(|| 128 + signal.unwrap_or_default()) as u8
+    // ANCHOR_END: todo_pid_wait
 }
 // ANCHOR_END: wait
 
@@ -151,6 +153,8 @@ pub fn init(child: impl FnOnce() -> Result<Infallible>) -> Result<Infallible> {
     // parent, which learns in this way that the command is running.
     sys::close_all_but(&[signals.as_fd(), command.pidfd.as_fd()])?;
     // ANCHOR: todo_pid_reap: collect whoever has ended; exit when it is the command; pass signals on
+    // | signals.read waits for the next signal; SIGCHLD says that at least one child has ended.
+    // | You need reap below, received.pass_on_to and sys::exit_now.
     loop {
         let received = signals.read()?;
         if received.signal != Signal::SIGCHLD {
