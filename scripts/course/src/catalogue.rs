@@ -45,6 +45,18 @@ pub struct Exercise {
     pub hints: [String; 3],
 }
 
+impl Chapter {
+    /// The number in the folder's name: `01`.
+    pub fn number(&self) -> &str {
+        self.folder.split('-').next().unwrap_or(&self.folder)
+    }
+
+    /// Which exercise of the chapter this is, counted from one.
+    pub fn number_of(&self, exercise: &str) -> Option<usize> {
+        self.exercises.iter().position(|other| other.name == exercise).map(|index| index + 1)
+    }
+}
+
 /// Reads all chapters of a checkout, in their order.
 ///
 /// # Errors

@@ -1,0 +1,45 @@
+//! Wraps `sys::clone3` with the errors of a first try: no privilege, no kernel support, a limit.
+
+use anyhow::{Context, Result};
+use nix::Error;
+use nix::sched::CloneFlags;
+use nix::unistd::geteuid;
+use sys::Fork;
+
+/// Clones the calling process into new `namespaces`.
+pub fn into_namespaces(namespaces: CloneFlags) -> Result<Fork> {
+    sys::clone3(namespaces.bits() as u64, None)
+        .map_err(|error| {
+            let errno = Error::from_raw(error.raw_os_error().unwrap_or(0));
+            let hint = match errno {
+                Error::EPERM if geteuid().is_root() => {
+                    "\nhint: root without CAP_SYS_ADMIN, as in another container, may not do this"
+                }
+                Error::EPERM => "\nhint: only root may do this: run it again with sudo",
+                Error::ENOSPC => {
+                    "\nhint: PID namespaces nest 32 deep at most; other limits are in /proc/sys/user"
+                },
+                Error::ENOSYS => "\nhint: clone3 needs Linux 5.3, or is filtered here by seccomp",
+                Error::EBUSY => "\nhint: only a single-threaded process may clone itself",
+                _ => "",
+            };
+            anyhow::Error::new(error)
+                .context(format!("cannot clone into new namespaces ({}){hint}", names(namespaces)))
+        })
+        .context("cannot start a process")
+}
+
+/// The namespaces by their names in /proc/PID/ns: `pid, mnt`.
+fn names(namespaces: CloneFlags) -> String {
+    let known = [
+        (CloneFlags::CLONE_NEWPID, "pid"),
+        (CloneFlags::CLONE_NEWNS, "mnt"),
+        (CloneFlags::CLONE_NEWUTS, "uts"),
+        (CloneFlags::CLONE_NEWIPC, "ipc"),
+        (CloneFlags::CLONE_NEWUSER, "user"),
+        (CloneFlags::CLONE_NEWNET, "net"),
+        (CloneFlags::CLONE_NEWCGROUP, "cgroup"),
+    ];
+    let asked = known.iter().filter(|(flag, _)| namespaces.contains(*flag));
+    asked.map(|(_, name)| *name).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,21 @@
+//! `cargo course dev`: what those need who write the course.
+
+pub mod starters;
+
+use crate::course::Course;
+use anyhow::Result;
+use std::process::ExitCode;
+
+/// What writers of the course do.
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Derive the learner's copies in chapters/ from solutions/
+    Starters(starters::Arguments),
+}
+
+/// Does it.
+pub fn run(command: &Command, course: &Course) -> Result<ExitCode> {
+    match command {
+        Command::Starters(arguments) => starters::run(arguments, course),
+    }
+}
