@@ -1,6 +1,7 @@
 //! `cargo course dev`: what those need who write the course.
 
 pub mod starters;
+pub mod verify;
 
 use crate::course::Course;
 use anyhow::Result;
@@ -11,11 +12,14 @@ use std::process::ExitCode;
 pub enum Command {
     /// Derive the learner's copies in chapters/ from solutions/
     Starters(starters::Arguments),
+    /// Prove that the checks can tell right from wrong, and that nothing gets out of the sandbox
+    Verify(verify::Arguments),
 }
 
 /// Does it.
 pub fn run(command: &Command, course: &Course) -> Result<ExitCode> {
     match command {
         Command::Starters(arguments) => starters::run(arguments, course),
+        Command::Verify(arguments) => verify::run(arguments, course),
     }
 }

@@ -1,0 +1,199 @@
+//! Says what a variant must come to, and compares.
+
+use super::Proof;
+use super::verdict::{self, Status};
+use super::workshop::{Built, Change, Variant, Workshop, WrongAnswer};
+use crate::catalogue::{Chapter, Exercise};
+use crate::judge::{Line, Outcome};
+use anyhow::Result;
+
+/// At least two wrong answers to each exercise.
+const ENOUGH: usize = 2;
+
+/// Whether the catalogue of wrong answers has enough for an exercise.
+pub fn enough_wrong_answers(chapter: &Chapter, exercise: &Exercise, count: usize) -> Proof {
+    Proof {
+        chapter: chapter.folder.clone(),
+        exercise: exercise.name.clone(),
+        tried: "count its wrong answers".to_owned(),
+        expected: format!("{ENOUGH} or more"),
+        got: count.to_string(),
+        held: count >= ENOUGH,
+        details: Vec::new(),
+    }
+}
+
+/// What the judge says of a program, of all exercises of its chapter.
+struct Judged<'a> {
+    chapter: &'a Chapter,
+    lines: Vec<Line>,
+    statuses: Vec<Status>,
+}
+
+/// Judges what was built and compares it with what it must come to.
+pub fn judged(workshop: &Workshop, variant: &Variant, built: &Built) -> Result<Vec<Proof>> {
+    let chapter = variant.chapter;
+    let Some(program) = &built.program else { return Ok(vec![does_not_compile(variant, built)]) };
+    let lines = workshop.judge(program, &chapter.exercises.iter().collect::<Vec<_>>())?;
+    let statuses = verdict::of(chapter, &built.open, &lines);
+    let judged = Judged { chapter, lines, statuses };
+    Ok(match variant.change {
+        Change::Nothing => judged.solution(),
+        Change::Starter => judged.starter(built),
+        Change::Reopened(exercise) => vec![judged.reopened(exercise)],
+        Change::Wrong(wrong) => vec![judged.wrong(wrong)],
+    })
+}
+
+fn does_not_compile(variant: &Variant, built: &Built) -> Proof {
+    Proof {
+        chapter: variant.chapter.folder.clone(),
+        exercise: variant.exercise().to_owned(),
+        tried: variant.words(),
+        expected: "it compiles".to_owned(),
+        got: "it does not".to_owned(),
+        held: false,
+        details: built.complaints.clone(),
+    }
+}
+
+impl Judged<'_> {
+    fn proof(&self, exercise: &str, tried: String, expected: &str, wrong: &[String]) -> Proof {
+        let got = if wrong.is_empty() { expected.to_owned() } else { wrong.join("; ") };
+        Proof {
+            chapter: self.chapter.folder.clone(),
+            exercise: exercise.to_owned(),
+            tried,
+            expected: expected.to_owned(),
+            got,
+            held: wrong.is_empty(),
+            details: self.lines.iter().flat_map(explain).collect(),
+        }
+    }
+
+    fn of(&self, exercise: &str) -> (&Line, &Status) {
+        let index = self.chapter.number_of(exercise).expect("an exercise of this chapter") - 1;
+        (&self.lines[index], &self.statuses[index])
+    }
+
+    fn solution(&self) -> Vec<Proof> {
+        let prove = |exercise: &Exercise| {
+            let (line, status) = self.of(&exercise.name);
+            let wrong = (*status != Status::Passed).then(|| word(line, status));
+            let wrong: Vec<String> = wrong.into_iter().collect();
+            let tried = Change::Nothing.words();
+            Proof { details: explain(line), ..self.proof(&exercise.name, tried, "passed", &wrong) }
+        };
+        self.chapter.exercises.iter().map(prove).collect()
+    }
+
+    /// Each exercise is open. And its check, which does not know that, does not let it pass.
+    fn starter(&self, built: &Built) -> Vec<Proof> {
+        let mut wrong = Vec::new();
+        for exercise in &self.chapter.exercises {
+            let (line, status) = self.of(&exercise.name);
+            if *status != Status::Open {
+                wrong.push(format!("{}: {}", exercise.name, word(line, status)));
+            } else if line.outcome == Outcome::Passed {
+                wrong.push(format!("the check of {} lets it pass", exercise.name));
+            }
+        }
+        let warnings = built.complaints.len();
+        let quiet = (warnings != 0).then(|| format!("{warnings} warnings"));
+        let build = Proof {
+            details: built.complaints.clone(),
+            ..self.proof("", "the starter, built".to_owned(), "no warnings", &Vec::from_iter(quiet))
+        };
+        vec![build, self.proof("", Change::Starter.words(), "every exercise open", &wrong)]
+    }
+
+    fn reopened(&self, exercise: &Exercise) -> Proof {
+        let mut wrong = self.others_that_differ(&exercise.name);
+        let (line, status) = self.of(&exercise.name);
+        if *status != Status::Open {
+            wrong.push(word(line, status));
+        } else if line.outcome == Outcome::Passed {
+            wrong.push("its check lets it pass".to_owned());
+        }
+        let expected = format!("open, {}", self.blocks(&exercise.name));
+        self.proof(&exercise.name, Change::Reopened(exercise).words(), &expected, &wrong)
+    }
+
+    fn wrong(&self, answer: &WrongAnswer) -> Proof {
+        let mut wrong = self.others_that_differ(&answer.exercise);
+        let (line, status) = self.of(&answer.exercise);
+        let finding = line.finding.as_ref();
+        let id = finding.and_then(|finding| finding.diagnosis.as_ref()).map(|it| it.id.as_str());
+        if *status != Status::Failed {
+            wrong.push(word(line, status));
+        } else if id != Some(&answer.diagnosis) {
+            wrong.push(format!("failed, {}", id.unwrap_or("no diagnosis")));
+        }
+        let expected = format!("failed, {}", answer.diagnosis);
+        self.proof(&answer.exercise, Change::Wrong(answer).words(), &expected, &wrong)
+    }
+
+    /// Those that stand on the exercise must be blocked by it; all others must pass.
+    fn others_that_differ(&self, exercise: &str) -> Vec<String> {
+        let others = self.chapter.exercises.iter().filter(|other| other.name != exercise);
+        let differs = |other: &Exercise| {
+            let (line, status) = self.of(&other.name);
+            let right = match self.stands_on(&other.name, exercise) {
+                true => matches!(status, Status::Blocked(_)),
+                false => *status == Status::Passed,
+            };
+            (!right).then(|| format!("{}: {}", other.name, word(line, status)))
+        };
+        others.filter_map(differs).collect()
+    }
+
+    /// "3 blocked, the others pass", in as many words as there is something to say.
+    fn blocks(&self, exercise: &str) -> String {
+        let others = self.chapter.exercises.iter().filter(|other| other.name != exercise);
+        let blocked = others.filter(|other| self.stands_on(&other.name, exercise)).count();
+        match (blocked, self.chapter.exercises.len() - 1 - blocked) {
+            (blocked, 0) => format!("{blocked} blocked"),
+            (0, _) => "the others pass".to_owned(),
+            (blocked, passed) => format!("{blocked} blocked, {passed} pass"),
+        }
+    }
+
+    /// Directly, or through what it stands on.
+    fn stands_on(&self, exercise: &str, other: &str) -> bool {
+        let found = self.chapter.exercises.iter().find(|one| one.name == exercise);
+        let needs = found.map_or(&[][..], |exercise| exercise.needs.as_slice());
+        needs.iter().any(|need| need == other || self.stands_on(need, other))
+    }
+}
+
+/// How it went, in a word or two.
+fn word(line: &Line, status: &Status) -> String {
+    match status {
+        Status::Passed => "passed".to_owned(),
+        Status::Open => "open".to_owned(),
+        Status::Blocked(_) => "blocked".to_owned(),
+        Status::Failed => match line.finding.as_ref().and_then(|it| it.diagnosis.as_ref()) {
+            Some(diagnosis) => format!("failed, {}", diagnosis.id),
+            None => "failed, no diagnosis".to_owned(),
+        },
+        Status::NotRun => "not run".to_owned(),
+    }
+}
+
+/// All that the judge knows of an exercise that has not passed.
+pub fn explain(line: &Line) -> Vec<String> {
+    let mut said = Vec::new();
+    if let Some(finding) = &line.finding {
+        let diagnosis = finding.diagnosis.as_ref().map_or("none", |diagnosis| &diagnosis.text);
+        said.push(format!(
+            "expected {}; seen {}; diagnosis: {diagnosis}",
+            finding.expected, finding.seen
+        ));
+    }
+    said.extend(line.reason.clone());
+    said.extend(line.leaks.iter().map(|leak| format!("left behind: {leak}")));
+    if line.outcome != Outcome::Passed && !line.output.is_empty() {
+        said.push(format!("it printed: {}", line.output.chars().take(600).collect::<String>()));
+    }
+    said.into_iter().map(|text| format!("{}: {text}", line.exercise)).collect()
+}
