@@ -1,5 +1,6 @@
 //! `cargo course dev`: what those need who write the course.
 
+pub mod book;
 pub mod starters;
 pub mod verify;
 
@@ -10,6 +11,8 @@ use std::process::ExitCode;
 /// What writers of the course do.
 #[derive(clap::Subcommand)]
 pub enum Command {
+    /// Build the book, and fail on what mdBook lets pass
+    Book(book::Arguments),
     /// Derive the learner's copies in chapters/ from solutions/
     Starters(starters::Arguments),
     /// Prove that the checks can tell right from wrong, and that nothing gets out of the sandbox
@@ -19,6 +22,7 @@ pub enum Command {
 /// Does it.
 pub fn run(command: &Command, course: &Course) -> Result<ExitCode> {
     match command {
+        Command::Book(arguments) => book::run(arguments, course),
         Command::Starters(arguments) => starters::run(arguments, course),
         Command::Verify(arguments) => verify::run(arguments, course),
     }
