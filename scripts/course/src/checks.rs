@@ -6,6 +6,7 @@
 
 pub mod mount_namespace;
 pub mod pid_namespace;
+mod run;
 pub mod xray;
 
 use serde::{Deserialize, Serialize};
