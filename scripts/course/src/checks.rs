@@ -6,6 +6,7 @@
 
 pub mod mount_namespace;
 pub mod pid_namespace;
+mod powers;
 mod run;
 pub mod xray;
 
@@ -47,26 +48,28 @@ pub struct Diagnosis {
 /// A check: `Ok` is passed.
 pub type Check = fn(&Program) -> Result<(), Finding>;
 
-/// Lists the checks for the sandbox; each is called as the hole of its exercise.
+/// Lists the checks for the sandbox; each is called as the hole of its exercise. After the chapter
+/// stands what its programs keep of the powers that the others lose.
 macro_rules! all {
-    ($($chapter:ident: $($exercise:ident $(=> $seconds:literal)?),+;)+) => {
+    ($($chapter:ident, $powers:ident: $($exercise:ident $(=> $seconds:literal)?),+;)+) => {
         /// Every check of the course, each a task for the sandbox by the name of its exercise.
         pub static ALL: &[harness::Test] = &[$($(harness::Test {
             name: stringify!($exercise),
-            function: || judge($chapter::$exercise),
+            function: || judge($chapter::$exercise, powers::$powers),
             time_limit: harness::seconds(&[20 $(, $seconds)?]),
         }),+),+];
     };
 }
 
 all! {
-    xray: same_ns, pid_chain;
-    pid_namespace: pid_start, pid_wait, pid_reap;
-    mount_namespace: root_private, root_proc, bind_ro, root_pivot;
+    xray, TO_LOOK: same_ns, pid_chain;
+    pid_namespace, NONE: pid_start, pid_wait, pid_reap;
+    mount_namespace, NONE: root_private, root_proc, bind_ro, root_pivot;
 }
 
 /// Runs one check in the sandbox and throws what it found to whoever judges.
-fn judge(check: Check) {
+fn judge(check: Check, kept: rustix::thread::CapabilitySet) {
+    powers::take_away_all_but(kept);
     let named = std::env::var_os(PROGRAM).expect("the judge names a program");
     let named = Path::new(&named);
     let path = std::env::temp_dir().join(named.file_name().expect("a program is a file"));

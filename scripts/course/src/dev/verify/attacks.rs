@@ -3,7 +3,8 @@
 //! A *cheat* prints what it thinks that the check wants to hear; a *hostile* program does what only
 //! malice or a bad mistake does. They are shell scripts with a head of comments: the exercises for
 //! which each must fail, and what it does. Where only the script can tell whether its harm was
-//! done, it goes on as the solution then, and would pass.
+//! done, it goes on as the solution then, and would pass. Started by itself such a script ends at
+//! once: `@HELD@` is a command only where [`Attack::attempt`] has put one.
 
 use super::Proof;
 use super::workshop::{Workshop, files_below};
@@ -57,7 +58,8 @@ impl Attack<'_> {
             .script
             .replace("@SOLUTION@", &solution.to_string_lossy())
             .replace("@CANARY@", &workshop.canary().to_string_lossy())
-            .replace("@MARK@", MARK);
+            .replace("@MARK@", MARK)
+            .replace("@HELD@", "true");
         let _ = fs::remove_file(&program);
         fs::write(&program, script)?;
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
