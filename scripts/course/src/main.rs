@@ -28,7 +28,7 @@ enum Command {
     Dev(dev::Command),
     /// Judge exercises as root: what `check` calls
     #[command(hide = true)]
-    Judge { exercises: Vec<String> },
+    Judge(judge::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     match &cli.command {
-        Command::Judge { exercises } => Ok(judge::run(exercises)),
+        Command::Judge(arguments) => judge::run(arguments),
         Command::Dev(command) => dev::run(command, &Course::here()?),
     }
 }

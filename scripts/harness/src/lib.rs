@@ -20,6 +20,8 @@
 //! A test passes, fails, or says that it could not run here and why ([`not_run`]). The third is
 //! never counted as the first.
 
+mod furnish;
+mod janitor;
 mod safety_cgroup;
 mod sandbox;
 
@@ -32,10 +34,11 @@ mod leaks;
 pub use busybox::busybox_rootfs;
 pub use command::{Output, bin, random_name, run, run_within};
 pub use family::{child_running, children_of};
+pub use janitor::{Janitor, end_with};
 pub use kill::{kill_at_each_syscall, kill_evenly};
 pub use leaks::Leaks;
 pub use safety_cgroup::sweep;
-pub use sandbox::{Judgement, Verdict, judge, stage};
+pub use sandbox::{Host, Judgement, Verdict, enter, judge, judge_on, stage};
 
 use libtest_mimic::{Arguments, Trial};
 use std::process::ExitCode;
