@@ -185,7 +185,11 @@ impl Table {
         let missed = proofs.iter().filter(|proof| !proof.held).count();
         if !self.json {
             let held = proofs.len() - missed;
-            println!("{held} of {} proofs held, {missed} missed, in {} s", proofs.len(), took.as_secs());
+            println!(
+                "{held} of {} proofs held, {missed} missed, in {} s",
+                proofs.len(),
+                took.as_secs()
+            );
         }
         if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
