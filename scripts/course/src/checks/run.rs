@@ -60,6 +60,16 @@ impl Run {
         until(PATIENCE, || self.ended())
     }
 
+    /// Waits for something about it; `None` if the time is up, or if it has ended without.
+    pub fn until<T>(&mut self, mut ask: impl FnMut(u32) -> Option<T>) -> Option<T> {
+        let pid = self.pid();
+        let answer = until(PATIENCE, || match ask(pid) {
+            Some(answer) => Some(Some(answer)),
+            None => self.ended().map(|_| None),
+        });
+        answer.flatten()
+    }
+
     /// Kills it, as `kill -9` does: nothing of its own code runs any more.
     pub fn kill(&mut self) {
         let _ = self.child.kill();

@@ -162,9 +162,9 @@ fn is_opposite(truth: &Verdicts, said: &Verdicts) -> bool {
 
 /// "Host" is where xray stands, and not where PID 1 does.
 fn from_elsewhere(program: &Program, kinds: &[&'static str]) -> Result<(), Finding> {
-    let place: Vec<&str> = match random(1, (1 << PLACES.len()) - 1) {
-        bits => (0..PLACES.len()).filter(|i| bits & (1 << i) != 0).map(|i| PLACES[i]).collect(),
-    };
+    let bits = random(1, (1 << PLACES.len()) - 1);
+    let place: Vec<&str> =
+        (0..PLACES.len()).filter(|i| bits & (1 << i) != 0).map(|i| PLACES[i]).collect();
     let there = Sleeper::with_own(&place);
     let pid = there.pid.to_string();
     let mut command = Command::new("nsenter");
