@@ -82,6 +82,12 @@ pub fn take_out(text: &str, number: impl Fn(&str) -> Option<usize>) -> Result<St
     Ok(starter.join("\n") + "\n")
 }
 
+/// The text without the lines that are for the book.
+pub fn without_anchors(text: &str) -> String {
+    let is_for_readers = |line: &&str| anchor(line).is_none() && !line.trim().starts_with("// |");
+    text.lines().filter(is_for_readers).map(|line| format!("{line}\n")).collect()
+}
+
 /// Is the exercise still open in this source, that is, does it still say `todo!("name")`?
 pub fn is_open(source: &str, name: &str) -> bool {
     let mark = format!("todo!(\"{name}\")");

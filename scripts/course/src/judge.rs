@@ -45,6 +45,21 @@ pub enum Outcome {
     NotRun,
 }
 
+impl Line {
+    /// What can be said of an exercise that nobody judged.
+    pub fn not_run(exercise: &str, reason: &str) -> Line {
+        Line {
+            exercise: exercise.to_owned(),
+            outcome: Outcome::NotRun,
+            finding: None,
+            reason: Some(reason.to_owned()),
+            leaks: Vec::new(),
+            output: String::new(),
+            seconds: 0.0,
+        }
+    }
+}
+
 /// What to judge, and how.
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -119,13 +134,5 @@ fn of(test: &Test, judgement: Judgement) -> Line {
 }
 
 fn empty(test: &Test, outcome: Outcome) -> Line {
-    Line {
-        exercise: test.name.to_owned(),
-        outcome,
-        finding: None,
-        reason: None,
-        leaks: Vec::new(),
-        output: String::new(),
-        seconds: 0.0,
-    }
+    Line { outcome, reason: None, ..Line::not_run(test.name, "") }
 }

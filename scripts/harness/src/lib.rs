@@ -31,7 +31,7 @@ mod family;
 mod kill;
 mod leaks;
 
-pub use busybox::busybox_rootfs;
+pub use busybox::{busybox_rootfs, busybox_rootfs_from};
 pub use command::{Output, bin, random_name, run, run_within};
 pub use family::{child_running, children_of};
 pub use janitor::{Janitor, end_with};

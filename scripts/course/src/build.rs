@@ -1,0 +1,77 @@
+//! Builds the learner's program, as the learner.
+
+use crate::catalogue::Chapter;
+use crate::course::Course;
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What came of building.
+pub enum Built {
+    /// The program.
+    Program(PathBuf),
+    /// The compiler has said why not.
+    DoesNotCompile,
+}
+
+/// One line of `cargo build --message-format=json`, as far as it matters.
+#[derive(Deserialize)]
+struct Message {
+    executable: Option<PathBuf>,
+}
+
+/// Builds a chapter's program. What the compiler says goes to standard error as it says it.
+///
+/// # Errors
+/// Cargo can't even begin: a manifest is gone, or there is no cargo.
+pub fn program(course: &Course, chapter: &Chapter) -> Result<Built> {
+    refuse_what_is_gone(course)?;
+    let folder = course.checkout.join("chapters");
+    let target = target(&folder);
+    let mut cargo = Command::new(course.checkout.join("scripts/as-user"));
+    cargo.args(["cargo", "build", "--bin", &chapter.program]);
+    cargo.args(["--package", &format!("ch{}", chapter.folder)]);
+    cargo.args(["--message-format", "json-render-diagnostics"]).arg("--target-dir").arg(&target);
+    if target.join("debug").join(&chapter.program).exists() {
+        cargo.arg("--quiet"); // only the first time takes long enough to be told about
+    }
+    let cargo = cargo.current_dir(&folder).stderr(Stdio::inherit()).stdin(Stdio::null());
+    let output = cargo.output().context("cannot run scripts/as-user")?;
+    if !output.status.success() {
+        return Ok(Built::DoesNotCompile);
+    }
+    let lines = output.stdout.split(|byte| *byte == b'\n');
+    let messages = lines.filter_map(|line| serde_json::from_slice::<Message>(line).ok());
+    let program = messages.filter_map(|message| message.executable).last();
+    program.map(Built::Program).with_context(|| format!("cargo built no {}", chapter.program))
+}
+
+/// A folder of its own, so that learners' programs and ours of the same name never mix.
+fn target(chapters: &Path) -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(folder) => Path::new(&folder).join("chapters"),
+        None => chapters.join("target"),
+    }
+}
+
+/// Cargo refuses a whole workspace if one member lacks its manifest, and says so in its own words.
+fn refuse_what_is_gone(course: &Course) -> Result<()> {
+    for chapter in &course.chapters {
+        let folder = course.starter(chapter);
+        if !folder.join("Cargo.toml").is_file() {
+            bail!(
+                "chapters/{}/Cargo.toml is gone\n\
+                 hint: cargo course reset {} puts it back; what you wrote is kept in a backup",
+                chapter.folder,
+                chapter.number()
+            );
+        }
+    }
+    let workspace = course.checkout.join("chapters/Cargo.toml");
+    ensure!(
+        workspace.is_file(),
+        "chapters/Cargo.toml is gone\nhint: cargo course reset puts it back, beside the chapter"
+    );
+    Ok(())
+}
