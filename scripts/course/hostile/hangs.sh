@@ -3,4 +3,4 @@
 # Never ends, and hears no polite signal.
 @HELD@ || exit # by itself it does nothing: only in the sandbox is there such a command
 trap '' TERM INT HUP QUIT
-while :; do sleep 1000; done
+while :; do tail -f /dev/null; done

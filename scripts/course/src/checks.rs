@@ -78,3 +78,16 @@ fn judge(check: Check, kept: rustix::thread::CapabilitySet) {
         harness::fail_with(serde_json::to_string(&finding).expect("a finding is plain text"));
     }
 }
+
+/// Fails the exercise because the kernel refuses to execute a program: it is none, or it is for
+/// another kind of machine.
+fn cannot_start(command: &std::process::Command, error: &std::io::Error) -> ! {
+    let program = command.get_program().to_string_lossy();
+    let finding = Finding {
+        expected: "a program that this machine can execute".to_owned(),
+        seen: format!("execve(2) of {program} says: {error}"),
+        why: "before there is a process, there is nothing to judge".to_owned(),
+        diagnosis: None,
+    };
+    harness::fail_with(serde_json::to_string(&finding).expect("a finding is plain text"))
+}

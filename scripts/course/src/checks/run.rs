@@ -34,7 +34,7 @@ impl Run {
         let output = folder().join(harness::random_name("output"));
         let file = |name| File::create(output.with_extension(name)).expect("the folder is ours");
         let child = command.current_dir(folder()).stdout(file("out")).stderr(file("err")).spawn();
-        let child = child.unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        let child = child.unwrap_or_else(|error| super::cannot_start(command, &error));
         Run { child, output }
     }
 

@@ -5,6 +5,7 @@
 //! pipe that is full from the start: whoever has something to say waits in write(2) until somebody
 //! reads, and stands where it stood when it had to say it.
 
+use crate::checks;
 use harness::children_of;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc::{SYS_write, SYS_writev};
@@ -52,7 +53,8 @@ impl Run {
         let nap = nap.to_string();
         program.args(["sleep", &nap]).env("PATH", "/bin:/sbin:/usr/bin:/usr/sbin");
         program.env_remove("RUST_BACKTRACE").stdin(Stdio::null()).stderr(writer);
-        let program = program.spawn().expect("the program starts");
+        let started = program.spawn();
+        let program = started.unwrap_or_else(|error| checks::cannot_start(program, &error));
         let mut run = Run { program, messages: File::from(reader), nap };
         let stand = run.stand(None);
         (run, stand)

@@ -51,7 +51,7 @@ impl Attack<'_> {
 
     /// Has it judged and sees that it has not passed, in time, with a reason.
     pub fn attempt(&self, workshop: &Workshop, chapter: &Chapter) -> Result<Proof> {
-        let program = workshop.program(chapter, &self.name.replace(' ', "-"));
+        let program = workshop.program(chapter, &self.name.replace(": ", "-").replace(' ', "-"));
         fs::create_dir_all(program.parent().unwrap_or(&program))?;
         let solution = workshop.program(chapter, "solution");
         let script = self

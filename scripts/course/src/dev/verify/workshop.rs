@@ -188,6 +188,7 @@ impl Workshop {
             .arg(std::env::current_exe()?)
             .arg("judge")
             .args(exercises.iter().map(|exercise| &exercise.name))
+            .current_dir(&self.folder) // which stays to be seen in the sandbox: attacks look there
             .stdin(Stdio::null())
             .stderr(Stdio::inherit())
             .output()
