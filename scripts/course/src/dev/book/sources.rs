@@ -3,6 +3,7 @@
 
 use super::Problem;
 use super::markdown::{self, Fence, Page};
+use crate::dev::console::script;
 use anyhow::{Context, Result};
 use regex_lite::Regex;
 use std::fs;
@@ -85,6 +86,11 @@ fn of_page(name: &str, text: &str, source: &Path) -> Vec<Problem> {
                 say(*line, problem);
             }
         }
+    }
+    if let Err(unplayable) = script::read(text) {
+        problems.extend(
+            unplayable.iter().map(|(line, text)| Problem::new(&shown(name), *line, text.as_str())),
+        );
     }
     problems
 }
@@ -310,6 +316,7 @@ mod tests {
     fn no_shell_goes_by_another_name_and_every_block_ends() {
         assert!(said("```bash\nls\n```\n", "").contains("make it `console`"));
         assert!(said("```console\n$ ls\n", "").contains("no end"));
+        assert!(said("```console\nls\n```\n", "").contains("begins with a line that is typed"));
         assert!(said("```console\n{{#include code.rs}}\n```\n", "x").contains("can't be executed"));
     }
 
