@@ -43,7 +43,7 @@ pub fn program(course: &Course, chapter: &Chapter) -> Result<Built> {
     }
     let lines = output.stdout.split(|byte| *byte == b'\n');
     let messages = lines.filter_map(|line| serde_json::from_slice::<Message>(line).ok());
-    let program = messages.filter_map(|message| message.executable).last();
+    let program = messages.filter_map(|message| message.executable).next_back();
     program.map(Built::Program).with_context(|| format!("cargo built no {}", chapter.program))
 }
 

@@ -9,7 +9,7 @@ use ::xray::Report;
 use ::xray::table::{self, Style};
 use anyhow::{Context, Result, bail, ensure};
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -68,13 +68,13 @@ pub fn run(arguments: &Arguments, course: &Course) -> Result<ExitCode> {
 }
 
 /// The command that makes the chapter's container.
-fn container(course: &Course, chapter: &Chapter, program: &PathBuf) -> Result<Vec<OsString>> {
+fn container(course: &Course, chapter: &Chapter, program: &Path) -> Result<Vec<OsString>> {
     let waiting = WAITING.map(OsString::from);
     let number: u32 = chapter.number().parse().unwrap_or_default();
     if number == 0 {
         return Ok(waiting.to_vec());
     }
-    let mut command = vec![program.clone().into_os_string()];
+    let mut command = vec![program.as_os_str().to_owned()];
     if number >= 2 {
         let rootfs = course.checkout.join("rootfs");
         ensure!(rootfs.is_dir(), "there is no root file system yet\nhint: cargo course rootfs");
