@@ -99,11 +99,11 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The learner's disk is safe from the learner's code. The program stays in sight, and so does the
-/// folder that we were called in.
+/// The learner's disk is safe from the learner's code. The folder that we were called in stays in
+/// sight, and so does the program, which may lie in it: what is around comes first.
 fn read_only_host() -> Host {
     let program = std::env::var_os(checks::PROGRAM).map(PathBuf::from);
-    Host::ReadOnly(program.into_iter().chain(std::env::current_dir()).collect())
+    Host::ReadOnly(std::env::current_dir().into_iter().chain(program).collect())
 }
 
 fn judge(host: &Host, test: &Test) -> Line {

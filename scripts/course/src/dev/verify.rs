@@ -11,7 +11,6 @@
 mod attacks;
 mod expect;
 mod machine;
-mod verdict;
 mod workshop;
 
 use crate::catalogue::Chapter;

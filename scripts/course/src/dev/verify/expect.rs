@@ -1,10 +1,10 @@
 //! Says what a variant must come to, and compares.
 
 use super::Proof;
-use super::verdict::{self, Status};
 use super::workshop::{Built, Change, Variant, Workshop, WrongAnswer};
 use crate::catalogue::{Chapter, Exercise};
 use crate::judge::{Line, Outcome};
+use crate::verdict::{self, State};
 use anyhow::Result;
 
 /// At least two wrong answers to each exercise.
@@ -23,11 +23,11 @@ pub fn enough_wrong_answers(chapter: &Chapter, exercise: &Exercise, count: usize
     }
 }
 
-/// What the judge says of a program, of all exercises of its chapter.
+/// What the judge says of a program, of all exercises of its chapter, and what a learner is told.
 struct Judged<'a> {
     chapter: &'a Chapter,
     lines: Vec<Line>,
-    statuses: Vec<Status>,
+    states: Vec<State>,
 }
 
 /// Judges what was built and compares it with what it must come to.
@@ -35,8 +35,9 @@ pub fn judged(workshop: &Workshop, variant: &Variant, built: &Built) -> Result<V
     let chapter = variant.chapter;
     let Some(program) = &built.program else { return Ok(vec![does_not_compile(variant, built)]) };
     let lines = workshop.judge(program, &chapter.exercises.iter().collect::<Vec<_>>())?;
-    let statuses = verdict::of(chapter, &built.open, &lines);
-    let judged = Judged { chapter, lines, statuses };
+    let verdicts = verdict::of(chapter, |name| built.open.contains(name), &lines);
+    let states = verdicts.iter().map(|verdict| verdict.state).collect();
+    let judged = Judged { chapter, lines, states };
     Ok(match variant.change {
         Change::Nothing => judged.solution(),
         Change::Starter => judged.starter(built),
@@ -71,15 +72,15 @@ impl Judged<'_> {
         }
     }
 
-    fn of(&self, exercise: &str) -> (&Line, &Status) {
+    fn of(&self, exercise: &str) -> (&Line, State) {
         let index = self.chapter.number_of(exercise).expect("an exercise of this chapter") - 1;
-        (&self.lines[index], &self.statuses[index])
+        (&self.lines[index], self.states[index])
     }
 
     fn solution(&self) -> Vec<Proof> {
         let prove = |exercise: &Exercise| {
-            let (line, status) = self.of(&exercise.name);
-            let wrong = (*status != Status::Passed).then(|| word(line, status));
+            let (line, state) = self.of(&exercise.name);
+            let wrong = (state != State::Passed).then(|| word(line, state));
             let wrong: Vec<String> = wrong.into_iter().collect();
             let tried = Change::Nothing.words();
             Proof { details: explain(line), ..self.proof(&exercise.name, tried, "passed", &wrong) }
@@ -91,9 +92,9 @@ impl Judged<'_> {
     fn starter(&self, built: &Built) -> Vec<Proof> {
         let mut wrong = Vec::new();
         for exercise in &self.chapter.exercises {
-            let (line, status) = self.of(&exercise.name);
-            if *status != Status::Open {
-                wrong.push(format!("{}: {}", exercise.name, word(line, status)));
+            let (line, state) = self.of(&exercise.name);
+            if state != State::Open {
+                wrong.push(format!("{}: {}", exercise.name, word(line, state)));
             } else if line.outcome == Outcome::Passed {
                 wrong.push(format!("the check of {} lets it pass", exercise.name));
             }
@@ -109,9 +110,9 @@ impl Judged<'_> {
 
     fn reopened(&self, exercise: &Exercise) -> Proof {
         let mut wrong = self.others_that_differ(&exercise.name);
-        let (line, status) = self.of(&exercise.name);
-        if *status != Status::Open {
-            wrong.push(word(line, status));
+        let (line, state) = self.of(&exercise.name);
+        if state != State::Open {
+            wrong.push(word(line, state));
         } else if line.outcome == Outcome::Passed {
             wrong.push("its check lets it pass".to_owned());
         }
@@ -121,11 +122,11 @@ impl Judged<'_> {
 
     fn wrong(&self, answer: &WrongAnswer) -> Proof {
         let mut wrong = self.others_that_differ(&answer.exercise);
-        let (line, status) = self.of(&answer.exercise);
+        let (line, state) = self.of(&answer.exercise);
         let finding = line.finding.as_ref();
         let id = finding.and_then(|finding| finding.diagnosis.as_ref()).map(|it| it.id.as_str());
-        if *status != Status::Failed {
-            wrong.push(word(line, status));
+        if state != State::Failed {
+            wrong.push(word(line, state));
         } else if id != Some(&answer.diagnosis) {
             wrong.push(format!("failed, {}", id.unwrap_or("no diagnosis")));
         }
@@ -137,12 +138,12 @@ impl Judged<'_> {
     fn others_that_differ(&self, exercise: &str) -> Vec<String> {
         let others = self.chapter.exercises.iter().filter(|other| other.name != exercise);
         let differs = |other: &Exercise| {
-            let (line, status) = self.of(&other.name);
+            let (line, state) = self.of(&other.name);
             let right = match self.stands_on(&other.name, exercise) {
-                true => matches!(status, Status::Blocked(_)),
-                false => *status == Status::Passed,
+                true => matches!(state, State::Blocked(_)),
+                false => state == State::Passed,
             };
-            (!right).then(|| format!("{}: {}", other.name, word(line, status)))
+            (!right).then(|| format!("{}: {}", other.name, word(line, state)))
         };
         others.filter_map(differs).collect()
     }
@@ -167,16 +168,16 @@ impl Judged<'_> {
 }
 
 /// How it went, in a word or two.
-fn word(line: &Line, status: &Status) -> String {
-    match status {
-        Status::Passed => "passed".to_owned(),
-        Status::Open => "open".to_owned(),
-        Status::Blocked(_) => "blocked".to_owned(),
-        Status::Failed => match line.finding.as_ref().and_then(|it| it.diagnosis.as_ref()) {
+fn word(line: &Line, state: State) -> String {
+    match state {
+        State::Passed => "passed".to_owned(),
+        State::Open => "open".to_owned(),
+        State::Blocked(_) => "blocked".to_owned(),
+        State::Failed => match line.finding.as_ref().and_then(|it| it.diagnosis.as_ref()) {
             Some(diagnosis) => format!("failed, {}", diagnosis.id),
             None => "failed, no diagnosis".to_owned(),
         },
-        Status::NotRun => "not run".to_owned(),
+        State::NotRun => "not run".to_owned(),
     }
 }
 
