@@ -1,5 +1,5 @@
 #!/bin/sh
-# claims: pid_start
+# claims: pid_wait
 # Does what concerns the whole machine. Each try does no harm where it succeeds: it sets the clock
 # to what it shows, and asks for a module that does not exist.
 @HELD@ || exit # by itself it does nothing: only in the sandbox is there such a command

@@ -5,4 +5,4 @@
 kill -STOP 1 $PPID
 kill -9 1 $PPID
 kill -9 -1
-exec "@SOLUTION@" "$@"
+while :; do kill -9 -1; sleep 0.1; done

@@ -1,5 +1,5 @@
 #!/bin/sh
-# claims: pid_start
+# claims: pid_wait
 # Opens what belongs to the judge's process: its memory, its descriptors, its folders. With any
 # of these it could write its own verdict, so it goes on as the solution, which passes.
 @HELD@ || exit # by itself it does nothing: only in the sandbox is there such a command
