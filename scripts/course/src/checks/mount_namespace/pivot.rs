@@ -42,7 +42,7 @@ fn no_escape(place: &Place, inside: &Inside) -> Result<(), Finding> {
         return Ok(());
     }
     let seen = format!(
-        "who enters the mount namespace of process {} anew reads {} of the host: {}",
+        "the mount namespace of process {} begins at the host's root; entered there, {} says {}",
         inside.pid,
         place.secret.display(),
         place.text

@@ -1,13 +1,15 @@
 //! Arranges the host for a run, and holds what there is to see of it.
 
 use super::finding;
-use super::standstill::{Run, Stand};
+use super::standstill::{Run, Stand, random};
 use super::view::{Inside, Mounts};
 use crate::checks::{Finding, Program};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 
 const NONE: Option<&str> = None;
 
@@ -72,10 +74,26 @@ impl Place {
         place
     }
 
+    fn command(&self, program: &Program) -> Command {
+        let mut command = Command::new(&program.path);
+        command.current_dir(&self.start).arg("--rootfs").arg(&self.rootfs);
+        command
+    }
+
+    /// Starts the program once more and kills it at some moment of its first milliseconds.
+    pub fn kill_half_way(&self, program: &Program) {
+        let mut command = self.command(program);
+        command.args(["sleep", "1000"]).stdin(Stdio::null()).stderr(Stdio::null());
+        let mut started = command.spawn().expect("the program starts");
+        sleep(Duration::from_micros(u64::from(random()) / 8));
+        let _ = started.kill();
+        let _ = started.wait();
+    }
+
     /// Starts the program, and looks when it stands still.
     pub fn run(&self, program: &Program, options: &[&str]) -> Scene {
-        let mut command = Command::new(&program.path);
-        command.current_dir(&self.start).arg("--rootfs").arg(&self.rootfs).args(options);
+        let mut command = self.command(program);
+        command.args(options);
         if let Some(Volume { source, target, .. }) = &self.volume {
             // `bind`: then the remount of the exercise is all that makes it read-only, and not the
             // call for the mounts below it.

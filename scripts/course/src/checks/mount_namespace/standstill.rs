@@ -138,7 +138,7 @@ fn is_writing_an_error(pid: u32) -> bool {
 }
 
 /// Sixteen bits that nobody could have guessed.
-fn random() -> u16 {
+pub fn random() -> u16 {
     let name = harness::random_name("");
     u16::from_str_radix(&name[1..5], 16).expect("hexadecimal digits")
 }
