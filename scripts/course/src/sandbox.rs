@@ -66,6 +66,7 @@ pub fn enter(course: &Course, program: &Path, command: &[OsString]) -> Result<Ex
 /// # Errors
 /// It can't be made.
 pub fn as_root(arguments: &Arguments) -> Result<ExitCode> {
+    hold_back_keys()?; // again: sudo has let them through
     harness::end_with(arguments.caller);
     harness::sweep();
     let _janitor = harness::Janitor::hire().context("cannot start the janitor")?;

@@ -73,9 +73,22 @@ pub fn run(arguments: &Arguments, course: &Course) -> Result<ExitCode> {
     let checked = check(arguments, course, chapter)?;
     match arguments.json {
         true => println!("{}", json::of(&checked, arguments)?),
-        false => look::say(&report::of(&checked, course, arguments.bin.as_deref())),
+        false => show(&checked, course, arguments),
     }
     Ok(ExitCode::from(u8::from(!checked.has_passed())))
+}
+
+/// Shows it, and remembers that with a failure comes the first hint.
+fn show(checked: &Checked, course: &Course, arguments: &Arguments) {
+    look::say(&report::of(checked, course, arguments.bin.as_deref()));
+    let verdicts = checked.verdicts.as_deref().unwrap_or_default();
+    let Some(verdict) = verdicts.iter().find(|verdict| verdict.state == State::Failed) else {
+        return;
+    };
+    progress::keep(&course.checkout, |progress| {
+        let known = progress.change(&verdict.exercise.name);
+        known.hints = known.hints.max(1);
+    });
 }
 
 fn watch(arguments: &Arguments, course: &Course, chapter: &Chapter) -> Result<ExitCode> {
@@ -85,7 +98,7 @@ fn watch(arguments: &Arguments, course: &Course, chapter: &Chapter) -> Result<Ex
             look::say("\x1b[2J\x1b[3J\x1b[H"); // clears the screen, the cursor goes home
         }
         match check(arguments, course, chapter) {
-            Ok(checked) => look::say(&report::of(&checked, course, None)),
+            Ok(checked) => show(&checked, course, arguments),
             Err(error) => crate::report(&error),
         }
         look::say("\nWaiting until you save. Ctrl-C ends.\n");

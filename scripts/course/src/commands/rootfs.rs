@@ -33,12 +33,10 @@ pub fn run(arguments: &Arguments, course: &Course) -> Result<ExitCode> {
     harness::busybox_rootfs_from(&busybox, &folder)
         .with_context(|| format!("cannot make {}", folder.display()))?;
     let word = if is_ours { "is up to date" } else { "made" };
-    let text = format!("{word}: {}\n", folder.display());
-    look::say(
-        &(text
-            + "\nIt becomes the root of a container in chapter 02:\n\n"
-            + &to_type("cargo course run 02 -- --rootfs rootfs sh")),
-    );
+    let here = std::env::current_dir().unwrap_or_default();
+    let shown = folder.strip_prefix(&here).unwrap_or(&folder).display();
+    look::say(&format!("{word}: {shown}\n\nIn chapter 02 it becomes the root of a container:\n\n"));
+    look::say(&to_type(&format!("cargo course run 02 -- --rootfs {shown} sh")));
     Ok(ExitCode::SUCCESS)
 }
 
