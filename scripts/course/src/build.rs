@@ -3,6 +3,7 @@
 use crate::catalogue::Chapter;
 use crate::course::Course;
 use anyhow::{Context, Result, bail, ensure};
+use nix::unistd::{AccessFlags, access, geteuid};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -47,11 +48,15 @@ pub fn program(course: &Course, chapter: &Chapter) -> Result<Built> {
     program.map(Built::Program).with_context(|| format!("cargo built no {}", chapter.program))
 }
 
-/// A folder of its own, so that learners' programs and ours of the same name never mix.
+/// A folder of its own, so that learners' programs and ours of the same name never mix. Where the
+/// checkout can't be written it is one for temporary files.
 fn target(chapters: &Path) -> PathBuf {
-    match std::env::var_os("CARGO_TARGET_DIR") {
-        Some(folder) => Path::new(&folder).join("chapters"),
-        None => chapters.join("target"),
+    if let Some(folder) = std::env::var_os("CARGO_TARGET_DIR") {
+        return Path::new(&folder).join("chapters");
+    }
+    match access(chapters, AccessFlags::W_OK) {
+        Ok(()) => chapters.join("target"),
+        Err(_) => std::env::temp_dir().join(format!("coracle-chapters-{}", geteuid())),
     }
 }
 

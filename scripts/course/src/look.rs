@@ -37,10 +37,10 @@ pub fn say(text: &str) {
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
-/// The same to standard error, which is where remarks go.
+/// A paragraph to standard error, which is where remarks go.
 pub fn remark(text: &str) {
     let mut stderr = anstream::stderr().lock();
-    let _ = writeln!(stderr, "{text}");
+    let _ = writeln!(stderr, "{}", wrap(text, WIDEST).join("\n"));
 }
 
 /// Is somebody looking?

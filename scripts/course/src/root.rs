@@ -19,7 +19,7 @@ pub fn ask(course: &Course) -> Result<(), String> {
         return Ok(());
     }
     look::remark(
-        "Only root may make a container, so sudo asks for your password now. Your program\n\
+        "Only root may make a container, so sudo asks for your password now. Your program \
          runs in a sandbox that is thrown away; cargo itself runs as you.",
     );
     let asked = command(course).arg("true").stdout(Stdio::null()).stderr(Stdio::piped()).output();

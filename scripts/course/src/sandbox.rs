@@ -48,7 +48,8 @@ pub struct Inside {
 /// We can't become root.
 pub fn enter(course: &Course, program: &Path, command: &[OsString]) -> Result<ExitCode> {
     if let Err(reason) = root::ask(course) {
-        look::remark(&format!("cargo course: {reason}\nhint: cargo course doctor says what helps"));
+        look::remark(&format!("cargo course: {reason}"));
+        look::remark("hint: cargo course doctor says what helps");
         return Ok(ExitCode::from(2));
     }
     let tool = std::env::current_exe().context("cannot tell where cargo-course is")?;

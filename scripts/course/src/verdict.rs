@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn an_open_exercise_is_open_also_behind_another() {
-        assert_eq!(states(&["a", "b"], &[]), [Open, Open, Blocked(1), NotRun]);
+        assert_eq!(states(&["a", "b"], &[]), [Open, Open, Blocked(2), NotRun]);
     }
 
     #[test]

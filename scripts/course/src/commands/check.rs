@@ -12,6 +12,7 @@ use crate::progress::{self, Pass, Progress};
 use crate::verdict::{self, State, Verdict};
 use crate::{choose, holes, look, root, starters};
 use anyhow::{Context, Result, ensure};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 use std::thread::sleep;
@@ -141,7 +142,9 @@ fn check<'a>(
 
 fn program_at(path: &Path) -> Result<PathBuf> {
     let full = path.canonicalize().with_context(|| format!("cannot find {}", path.display()))?;
-    ensure!(full.is_file(), "{} is not a program", path.display());
+    let mode = full.metadata().map_or(0, |metadata| metadata.permissions().mode());
+    let is_program = full.is_file() && mode & 0o111 != 0;
+    ensure!(is_program, "{} is no program that can be executed", path.display());
     Ok(full)
 }
 

@@ -35,7 +35,7 @@ pub fn run(arguments: &Arguments, course: &Course) -> Result<ExitCode> {
     let folder = course.starter(chapter);
     let backup = match is_as_at_first(&folder, &starter) {
         true => None,
-        false => Some(back_up(course, chapter, &folder)?),
+        false => back_up(course, chapter, &folder)?,
     };
     empty(&folder)?;
     write(&folder, &starter)?;
@@ -63,13 +63,17 @@ fn is_as_at_first(folder: &Path, starter: &Files) -> bool {
         })
 }
 
-/// Copies all that the learner has made to a new folder, and only then returns.
-fn back_up(course: &Course, chapter: &Chapter, folder: &Path) -> Result<PathBuf> {
+/// Copies all that the learner has made to a new folder, and only then returns. `None` if there is
+/// nothing.
+fn back_up(course: &Course, chapter: &Chapter, folder: &Path) -> Result<Option<PathBuf>> {
+    let mut files = Vec::new();
+    collect(folder, Path::new(""), &mut files)?;
+    if files.is_empty() {
+        return Ok(None);
+    }
     let backups = course.checkout.join(progress::FOLDER).join("backups");
     let free = (1..).map(|count| backups.join(format!("{}-{count}", chapter.folder)));
     let backup = free.into_iter().find(|path| !path.exists()).unwrap_or_default();
-    let mut files = Vec::new();
-    collect(folder, Path::new(""), &mut files)?;
     fs::create_dir_all(&backup).with_context(|| format!("cannot make {}", backup.display()))?;
     for path in files {
         let target = backup.join(&path);
@@ -77,7 +81,7 @@ fn back_up(course: &Course, chapter: &Chapter, folder: &Path) -> Result<PathBuf>
             .and_then(|()| fs::copy(folder.join(&path), &target))
             .with_context(|| format!("cannot keep {} in {}", path.display(), backup.display()))?;
     }
-    Ok(backup)
+    Ok(Some(backup))
 }
 
 fn collect(folder: &Path, below: &Path, files: &mut Vec<PathBuf>) -> Result<()> {

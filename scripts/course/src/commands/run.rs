@@ -36,9 +36,7 @@ pub fn run(arguments: &Arguments, course: &Course) -> Result<ExitCode> {
         look::remark("your program does not compile yet: the compiler says why, above");
         return Ok(ExitCode::from(2));
     };
-    look::remark(
-        "(in a sandbox: what is called the host in here is a machine that is thrown away)",
-    );
+    look::remark("(In a sandbox: the host in here is a machine that will be thrown away.)");
     let mut command = vec![program.clone().into_os_string()];
     command.extend(arguments.arguments.iter().cloned());
     sandbox::enter(course, &program, &command)

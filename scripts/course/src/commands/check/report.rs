@@ -39,15 +39,15 @@ fn first_to_mend<'a>(verdicts: &'a [Verdict]) -> Option<&'a Verdict<'a>> {
 }
 
 fn row(verdict: &Verdict) -> String {
-    let (style, word, more) = match verdict.state {
-        State::Passed => (GOOD, "✓ passed ", String::new()),
-        State::Failed => (BAD, "✗ failed ", String::new()),
-        State::Blocked(number) => (DIM, "· blocked", format!(" by {number}")),
-        State::Open => (TODO, "○ open   ", String::new()),
-        State::NotRun => (TODO, "? not run", String::new()),
+    let (style, word) = match verdict.state {
+        State::Passed => (GOOD, "✓ passed".to_owned()),
+        State::Failed => (BAD, "✗ failed".to_owned()),
+        State::Blocked(number) => (DIM, format!("· blocked by {number}")),
+        State::Open => (TODO, "○ open".to_owned()),
+        State::NotRun => (TODO, "? not run".to_owned()),
     };
-    let title = &verdict.exercise.title;
-    format!("  {style}{word}{style:#}  {}  {title}{DIM}{more}{DIM:#}\n", verdict.number)
+    let Verdict { number, exercise, .. } = verdict;
+    format!("  {style}{word:<14}{style:#}{number}  {}\n", exercise.title)
 }
 
 fn done(course: &Course, number: &str) -> String {
