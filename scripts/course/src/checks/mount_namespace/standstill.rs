@@ -17,7 +17,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// A program takes milliseconds to come to its command; on a busy machine, a second.
-const LIMIT: Duration = Duration::from_secs(8);
+const LIMIT: Duration = Duration::from_secs(5);
 
 /// A program that has been started. Dropping it kills it, and it alone, as an impatient person
 /// does: what it has made must end with it.
