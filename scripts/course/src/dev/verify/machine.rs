@@ -7,7 +7,7 @@
 use super::attacks::MARK;
 use super::workshop::Workshop;
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
@@ -127,17 +127,20 @@ fn cgroups(things: &mut Things) {
     let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let hierarchies = mountinfo.lines().filter(|line| line.contains(" - cgroup"));
     let points = hierarchies.filter_map(|line| line.split(' ').nth(4));
+    let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
     for folder in points.flat_map(|point| entries(Path::new(point))) {
         let name = folder.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with("coracle-") && !is_locked(&folder) {
+        if name.starts_with("coracle-") && !is_locked(&folder, &locks) {
             things.insert(format!("cgroup {}", folder.display()), String::new());
         }
     }
 }
 
-fn is_locked(folder: &Path) -> bool {
-    use nix::fcntl::{Flock, FlockArg};
-    File::open(folder).is_ok_and(|file| Flock::lock(file, FlockArg::LockExclusiveNonblock).is_err())
+/// Whether a folder is in the list of locks, proc_locks(5). Who took the lock himself to see whether
+/// it is free would be in the way of the janitor.
+fn is_locked(folder: &Path, locks: &str) -> bool {
+    let Ok(inode) = fs::metadata(folder).map(|folder| folder.ino()) else { return false };
+    locks.contains(&format!(":{inode} "))
 }
 
 /// Processes that run a program of the workshop, or were started to judge one, or bear the mark.
