@@ -175,19 +175,20 @@ CONTRAST = """() => {
 def every_picture_has_a_name_and_keeps_its_texts_apart(reader):
     problems, count = [], 0
     for page in reader.pages:
-        tab = reader.visit(page)
-        pictures = tab.locator("main svg")
-        tab.evaluate("document.querySelectorAll('details').forEach(fold => fold.open = true)")
-        tab.evaluate("document.querySelectorAll('.stepper').forEach(one => one.classList.remove('live'))")
-        for number in range(pictures.count()):
-            count += 1
-            picture = pictures.nth(number)
-            seen = picture.aria_snapshot()
-            if not re.match(r"""- '?img "..""", seen):
-                problems.append(f"{page}: picture {number + 1} has no name for who can't see it: {seen}")
-            name = picture.locator("title").first.text_content() or ""
-            problems += [f"{page}: “{name}”: {what}" for what in picture.evaluate(CROWDED)]
-        tab.close()
+        for size, width in WIDTHS.items():
+            tab = reader.visit(page, width=width)
+            pictures = tab.locator("main svg")
+            tab.evaluate("document.querySelectorAll('details').forEach(fold => fold.open = true)")
+            tab.evaluate("document.querySelectorAll('.stepper').forEach(one => one.classList.remove('live'))")
+            for number in range(pictures.count()):
+                count += 1
+                picture = pictures.nth(number)
+                seen = picture.aria_snapshot()
+                if not re.match(r"""- '?img "..""", seen):
+                    problems.append(f"{page}: picture {number + 1} has no name for who can't see it: {seen}")
+                name = picture.locator("title").first.text_content() or ""
+                problems += [f"{page} {size}: “{name}”: {what}" for what in picture.evaluate(CROWDED)]
+            tab.close()
     assert count, "no picture in the book"
     wrong(problems)
 
@@ -200,7 +201,7 @@ CROWDED = """(svg) => {
     const own = text.getCTM(), base = svg.getCTM();
     const scale = own.a / (base ? base.a : 1) || 1;
     const dx = base ? (own.e - base.e) / base.a : 0, dy = base ? (own.f - base.f) / base.d : 0;
-    return { text: text.textContent.trim(), gone: text.classList.contains('gone'),
+    return { text: text.textContent.trim(), size: parseFloat(getComputedStyle(text).fontSize),
       x: box.x * scale + dx, y: box.y * scale + dy, w: box.width * scale, h: box.height * scale };
   });
   const bad = [];
@@ -210,9 +211,11 @@ CROWDED = """(svg) => {
     for (const b of texts.slice(i + 1)) {
       const across = Math.min(a.x + a.w, b.x + b.w) - Math.max(a.x, b.x);
       const down = Math.min(a.y + a.h, b.y + b.h) - Math.max(a.y, b.y);
-      if (across > 2 && down > 6) bad.push(`"${a.text}" and "${b.text}" cover each other`);
+      if (across > 2 && down > 6.5) bad.push(`"${a.text}" and "${b.text}" cover each other`);
     }
   });
+  const width = svg.getBoundingClientRect().width, least = Math.min(...texts.map((text) => text.size)) * width / frame.width;
+  if (least < 9.5) bad.push(`its smallest text is ${least.toFixed(1)} px high`);
   return bad;
 }"""
 
