@@ -9,6 +9,7 @@ pub mod list;
 pub mod reset;
 pub mod rootfs;
 pub mod run;
+pub mod shell;
 pub mod solution;
 pub mod start;
 pub mod xray;

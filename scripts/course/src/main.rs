@@ -24,10 +24,10 @@ use std::process::ExitCode;
 
 /// The path through the chapters of Coracle.
 ///
-/// Without a command: where you are, and what to type next. It works in every folder of the
-/// checkout.
+/// Without a command: where you are, and what to type next.
+/// It works in every folder of the checkout.
 #[derive(Parser)]
-#[command(name = "cargo course", bin_name = "cargo course", version)]
+#[command(name = "cargo course", bin_name = "cargo course", version, verbatim_doc_comment)]
 #[command(after_help = "\
 Examples:
   cargo course               where you are, and what to type next
@@ -47,6 +47,7 @@ enum Command {
     Diff(c::diff::Arguments),
     Solution(c::solution::Arguments),
     Reset(c::reset::Arguments),
+    Shell(c::shell::Arguments),
     Rootfs(c::rootfs::Arguments),
     Xray(c::xray::Arguments),
     Book(c::book::Arguments),
@@ -66,6 +67,9 @@ enum Command {
     /// Draw a container, in the sandbox
     #[command(hide = true)]
     XrayInside(c::xray::Inside),
+    /// Become a shell, in the sandbox
+    #[command(hide = true)]
+    ShellInside(c::shell::Inside),
 }
 
 fn main() -> ExitCode {
@@ -89,6 +93,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Sandbox(arguments)) => sandbox::as_root(arguments),
         Some(Command::Inside(arguments)) => sandbox::inside(arguments),
         Some(Command::XrayInside(arguments)) => c::xray::inside(arguments),
+        Some(Command::ShellInside(arguments)) => c::shell::inside(arguments),
         command => {
             let course = Course::here()?;
             root::step_down(&course)?;
@@ -107,6 +112,7 @@ fn learn(command: Option<&Command>, course: &Course) -> anyhow::Result<ExitCode>
         Some(Command::Diff(arguments)) => c::diff::run(arguments, course),
         Some(Command::Solution(arguments)) => c::solution::run(arguments, course),
         Some(Command::Reset(arguments)) => c::reset::run(arguments, course),
+        Some(Command::Shell(arguments)) => c::shell::run(arguments, course),
         Some(Command::Rootfs(arguments)) => c::rootfs::run(arguments, course),
         Some(Command::Xray(arguments)) => c::xray::run(arguments, course),
         Some(Command::Book(arguments)) => c::book::run(arguments, course),

@@ -6,7 +6,7 @@
 //! the pages, one sandbox and one `sh` a page ([`shell`]). "The host" of a page is its sandbox.
 
 pub mod script;
-mod shell;
+pub mod shell;
 mod varies;
 
 use crate::course::Course;
