@@ -18,6 +18,10 @@ pub fn ask(course: &Course) -> Result<(), String> {
     if nix::unistd::geteuid().is_root() || sudo_asks_nothing() {
         return Ok(());
     }
+    if !is_there("sudo") {
+        let reason = "only root may make a container, and there is no sudo: become root, try again";
+        return Err(reason.to_owned());
+    }
     look::remark(
         "Only root may make a container, so sudo asks for your password now. Your program \
          runs in a sandbox that is thrown away; cargo itself runs as you.",
@@ -29,6 +33,12 @@ pub fn ask(course: &Course) -> Result<(), String> {
         true => Ok(()),
         false => Err(said.lines().last().unwrap_or("sudo says no").to_owned()),
     }
+}
+
+/// Is there a program of this name on the PATH?
+fn is_there(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
 }
 
 fn sudo_asks_nothing() -> bool {
