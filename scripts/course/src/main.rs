@@ -40,17 +40,17 @@ struct Cli {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    List(c::list::Arguments),
+    Book(c::book::Arguments),
     Check(c::check::Arguments),
     Hint(c::hint::Arguments),
     Run(c::run::Arguments),
+    Xray(c::xray::Arguments),
+    Shell(c::shell::Arguments),
+    Rootfs(c::rootfs::Arguments),
     Diff(c::diff::Arguments),
     Solution(c::solution::Arguments),
     Reset(c::reset::Arguments),
-    Shell(c::shell::Arguments),
-    Rootfs(c::rootfs::Arguments),
-    Xray(c::xray::Arguments),
-    Book(c::book::Arguments),
+    List(c::list::Arguments),
     Doctor(c::doctor::Arguments),
     /// For those who write the course
     #[command(subcommand)]

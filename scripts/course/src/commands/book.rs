@@ -23,7 +23,7 @@ Examples:
 
 It prints the address and runs until Ctrl-C; so give it a terminal of its own.")]
 pub struct Arguments {
-    /// The chapter: 01, 1 or pid-namespace [default: the one you are in]
+    /// Such as 01, 1 or pid-namespace [default: the one you are in]
     chapter: Option<String>,
 }
 

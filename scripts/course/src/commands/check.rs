@@ -33,7 +33,7 @@ Exit status: 0 all exercises passed, 1 not all did, 2 the check could not begin.
     after_long_help = json::HELP
 )]
 pub struct Arguments {
-    /// The chapter: 01, 1 or pid-namespace [default: the one you are in]
+    /// Such as 01, 1 or pid-namespace [default: the one you are in]
     chapter: Option<String>,
     /// Check again each time you save; Ctrl-C ends it
     #[arg(long, conflicts_with_all = ["json", "bin"])]

@@ -16,9 +16,9 @@ use std::process::{Command, ExitCode, Stdio};
 #[command(after_help = "\
 Examples:
   cargo course diff 01              beside the starter
-  cargo course diff 01 --solution   beside the solution, once you have passed the chapter")]
+  cargo course diff 01 --solution   beside the solution, once you have passed")]
 pub struct Arguments {
-    /// The chapter: 01, 1 or pid-namespace [default: the one you are in]
+    /// Such as 01, 1 or pid-namespace [default: the one you are in]
     chapter: Option<String>,
     /// Beside the solution: sealed until the chapter has passed
     #[arg(long)]

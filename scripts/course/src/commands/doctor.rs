@@ -13,7 +13,8 @@ use std::process::ExitCode;
 #[command(after_help = "\
 Example: cargo course doctor
 
-It changes nothing. Exit status: 0 all that the chapters need is there, 1 something is missing.")]
+It changes nothing.
+Exit status: 0 all that the chapters need is there, 1 something is missing.")]
 pub struct Arguments {}
 
 /// Where the findings begin.

@@ -7,14 +7,15 @@ use crate::progress;
 use anyhow::Result;
 use std::process::ExitCode;
 
-/// Show the next hint of an exercise: a nudge, the mechanism, nearly there
+/// Show the next hint: a nudge, the mechanism, nearly there
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   cargo course hint              for the next exercise of the chapter you are in
   cargo course hint 01           for the next exercise of chapter 01
   cargo course hint 01 2         for its second exercise; pid_wait is the same
-  cargo course hint 01 2 --again those that you have seen")]
+  cargo course hint 01 2 --again
+                                 those that you have seen")]
 pub struct Arguments {
     /// The chapter, or an exercise by its name
     chapter: Option<String>,

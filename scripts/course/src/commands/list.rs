@@ -10,9 +10,11 @@ use std::process::ExitCode;
 
 /// Show all exercises, and which have passed
 #[derive(clap::Args)]
-#[command(after_help = "Example: cargo course list\n\n\
-    It shows what the last check found. \"changed since\" means that you have edited the chapter\n\
-    after that: check again to be sure.")]
+#[command(after_help = "\
+Example: cargo course list
+
+It shows what the last check found. \"changed since\" means that you have edited
+the chapter after that: check again to be sure.")]
 pub struct Arguments {}
 
 /// Lists them.

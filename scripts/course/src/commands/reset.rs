@@ -21,9 +21,9 @@ Examples:
   cp -r .course/backups/01-pid-namespace-1/. chapters/01-pid-namespace/
                            your work again, after that
 
-It needs nothing of the chapter's folder: it works when files are gone, or the whole folder.")]
+It works when files of the chapter are gone, or the whole folder.")]
 pub struct Arguments {
-    /// The chapter: 01, 1 or pid-namespace [default: the one you are in]
+    /// Such as 01, 1 or pid-namespace [default: the one you are in]
     chapter: Option<String>,
 }
 

@@ -14,14 +14,15 @@ use std::process::ExitCode;
 Examples:
   cargo course run 01 -- sh -c 'echo I am process $$'
   cargo course run 02 -- --rootfs rootfs sh
-  cargo course run               your program without arguments, of the chapter you are in
+  cargo course run               without arguments
 
-In the sandbox you are root on a small machine of your own: it has its own processes, mounts,
-network and host name, and \"the host\" is that machine. It sees your files and can't change them;
-/tmp, /run and the checkout's rootfs can be written, and are thrown away in the end.
+In the sandbox you are root on a small machine of your own: it has its own
+processes, mounts, network and host name, and \"the host\" is that machine. It
+sees your files and can't change them. What is written to /tmp, /run and the
+checkout's rootfs is thrown away in the end.
 The exit status is that of your program.")]
 pub struct Arguments {
-    /// The chapter: 01, 1 or pid-namespace [default: the one you are in]
+    /// Such as 01, 1 or pid-namespace [default: the one you are in]
     chapter: Option<String>,
     /// What your program is given, after two dashes
     #[arg(last = true)]

@@ -9,6 +9,7 @@ use crate::dev::console::shell;
 use crate::{look, sandbox};
 use anyhow::{Context, Result, ensure};
 use std::ffi::OsString;
+use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -48,8 +49,8 @@ pub fn run(arguments: &Arguments, course: &Course) -> Result<ExitCode> {
     let programs = build(course)?;
     if arguments.arguments.is_empty() {
         look::remark(
-            "You are root on a machine that is thrown away when you type exit. The programs of the\n\
-             chapters are here, and a root file system in the folder rootfs.",
+            "You are root on a machine that is thrown away when you type exit. The chapters'\n\
+             programs are here, and a root file system in the folder rootfs.",
         );
     }
     let mut command: Vec<OsString> = vec!["/proc/self/exe".into(), "shell-inside".into()];
@@ -79,19 +80,25 @@ fn build(course: &Course) -> Result<PathBuf> {
 /// There is no shell.
 pub fn inside(arguments: &Inside) -> Result<ExitCode> {
     let room = shell::furnish(std::iter::once(arguments.programs.clone()));
-    let (program, plain): (_, &[&str]) = match Path::new("/bin/bash").exists() {
-        true => ("/bin/bash", &["--norc", "--noprofile"]),
-        false => ("/bin/sh", &[]),
+    // In a file and not in the environment: a container's shell shall not look like this one.
+    let prompt = room.papers.join("prompt");
+    fs::write(&prompt, "PS1='$ '\n").context("cannot write the prompt")?;
+    let mut shell = match Path::new("/bin/bash").exists() {
+        true => Command::new("/bin/bash"),
+        false => Command::new("/bin/sh"),
     };
-    let error = Command::new(program)
-        .args(plain)
+    if shell.get_program() == "/bin/bash" {
+        shell.args(["--noprofile", "--rcfile"]).arg(&prompt);
+    }
+    let error = shell
         .args(&arguments.arguments)
+        .env("ENV", &prompt)
+        .env_remove("PS1")
         .env("PATH", &room.path)
         .env("HOME", "/root")
         .env("USER", "root")
-        .env("PS1", "$ ")
         .env_remove("HISTFILE")
         .current_dir(&room.folder)
         .exec();
-    Err(error).with_context(|| format!("cannot execute {program}"))
+    Err(error).with_context(|| format!("cannot execute {}", shell.get_program().display()))
 }

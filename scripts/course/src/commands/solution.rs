@@ -7,15 +7,15 @@ use crate::{progress, starters};
 use anyhow::{Context, Result};
 use std::process::ExitCode;
 
-/// Show how the solution does an exercise: sealed until yours has passed
+/// Show the solution of an exercise: sealed until yours has passed
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   cargo course solution 01 2           if you have passed it
-  cargo course solution 01 2 --spoil   if you have not, and want to see it all the same
+  cargo course solution 01 2 --spoil   if you have not, and want to all the same
 
-The seal is an agreement between you and yourself, not a lock: all solutions lie open in
-solutions/, since they are the runtime that the chapters build.")]
+The seal is an agreement between you and yourself, not a lock: all solutions
+lie open in solutions/, since they are the runtime that the chapters build.")]
 pub struct Arguments {
     /// The chapter, or an exercise by its name
     chapter: Option<String>,

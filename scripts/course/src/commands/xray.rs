@@ -24,13 +24,13 @@ const WAITING: [&str; 2] = ["sleep", "1000"];
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  cargo course xray 01         your program of chapter 01, with a sleeping command
+  cargo course xray 01         your program of chapter 01, with `sleep`
   cargo course xray 01 --all   all that /proc knows of it
 
-It runs in the sandbox, so \"host\" means the sandbox. In chapter 00 there is no container yet:
-the table is that of a sleeping process, and nothing is its own.")]
+It runs in the sandbox, so \"host\" means the sandbox. In chapter 00 there is no
+container yet: the table is that of a sleeping process, and nothing is its own.")]
 pub struct Arguments {
-    /// The chapter: 01, 1 or pid-namespace [default: the one you are in]
+    /// Such as 01, 1 or pid-namespace [default: the one you are in]
     chapter: Option<String>,
     /// All rows, not only those of the first chapters
     #[arg(long)]
