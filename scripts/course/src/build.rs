@@ -3,7 +3,7 @@
 use crate::catalogue::Chapter;
 use crate::course::Course;
 use anyhow::{Context, Result, bail, ensure};
-use nix::unistd::{AccessFlags, access, geteuid};
+use nix::unistd::{AccessFlags, access};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -49,15 +49,23 @@ pub fn program(course: &Course, chapter: &Chapter) -> Result<Built> {
 }
 
 /// A folder of its own, so that learners' programs and ours of the same name never mix. Where the
-/// checkout can't be written it is one for temporary files.
+/// checkout can't be written it is in the learner's cache.
 fn target(chapters: &Path) -> PathBuf {
     if let Some(folder) = std::env::var_os("CARGO_TARGET_DIR") {
         return Path::new(&folder).join("chapters");
     }
     match access(chapters, AccessFlags::W_OK) {
         Ok(()) => chapters.join("target"),
-        Err(_) => std::env::temp_dir().join(format!("coracle-chapters-{}", geteuid())),
+        Err(_) => cache().join("coracle/chapters"),
     }
+}
+
+/// The learner's folder for what can be made again. Not `/tmp`: there anybody could have put a
+/// folder by a name that we shall use, and what is built in it runs as root.
+fn cache() -> PathBuf {
+    let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = || folder("HOME").unwrap_or("/root".into());
+    folder("XDG_CACHE_HOME").unwrap_or_else(|| home().join(".cache"))
 }
 
 /// Cargo refuses a whole workspace if one member lacks its manifest, and says so in its own words.
