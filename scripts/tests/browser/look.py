@@ -111,16 +111,18 @@ def every_page_renders_in_both_themes_and_widths_without_a_complaint(reader):
     wrong(problems)
 
 
-# The page itself never scrolls sideways; what is wide scrolls by itself. Then names the culprits.
+# What is wider than the page scrolls by itself; nothing else leaves it, to the right or to the left.
 TOO_WIDE = """() => {
-  const wide = document.documentElement.clientWidth;
-  if (document.documentElement.scrollWidth <= wide) return [];
-  const scrolls = (element) => element && element !== document.body &&
+  const wide = document.documentElement.clientWidth, problems = [];
+  if (document.documentElement.scrollWidth > wide)
+    problems.push(`scrolls sideways: ${document.documentElement.scrollWidth} of ${wide}`);
+  const scrolls = (element) => element && !element.matches('.content, .page, body') &&
     (['auto', 'scroll', 'hidden'].includes(getComputedStyle(element).overflowX) || scrolls(element.parentElement));
-  const culprits = [...document.querySelectorAll('main *')].filter((element) =>
-    element.getBoundingClientRect().right > wide + 1 && !scrolls(element.parentElement) && !scrolls(element));
-  return [`scrolls sideways (${document.documentElement.scrollWidth} of ${wide}): ` +
-    culprits.slice(0, 3).map((one) => one.outerHTML.slice(0, 90)).join(' … ')];
+  const culprits = [...document.querySelectorAll('main *')].filter((element) => {
+    const box = element.getBoundingClientRect();
+    return box.width && (box.right > wide + 1 || box.left < -1) && !scrolls(element.parentElement);
+  });
+  return problems.concat(culprits.slice(0, 3).map((one) => `leaves the page: ${one.outerHTML.slice(0, 90)}`));
 }"""
 
 
