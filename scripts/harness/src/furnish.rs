@@ -1,7 +1,7 @@
 //! Furnishes a sandbox: what a small machine of its own has.
 
 use crate::safety_cgroup;
-use crate::sandbox::at;
+use crate::stages::at;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::mount::{MsFlags, mount};

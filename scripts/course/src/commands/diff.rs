@@ -66,10 +66,13 @@ pub fn run(arguments: &Arguments, course: &Course) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The solution's sources, without the book's anchors.
+/// The starter with the solution's code in its holes.
 fn solution(course: &Course, chapter: &Chapter) -> Result<Files> {
-    let sources = starters::sources(&course.solution(chapter))?;
-    Ok(sources.into_iter().map(|(path, text)| (path, holes::without_anchors(&text))).collect())
+    let mut files = starters::of(course, chapter)?;
+    for (path, text) in starters::sources(&course.solution(chapter))? {
+        files.insert(path, holes::fill_in(&text, |name| chapter.number_of(name))?);
+    }
+    Ok(files)
 }
 
 fn compare(word: &str, other: &Files, course: &Course, chapter: &Chapter) -> Result<String> {

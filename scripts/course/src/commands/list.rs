@@ -51,7 +51,7 @@ fn row(chapter: &Chapter, exercise: &Exercise, progress: &Progress, now: &str) -
     }
     let number = chapter.number_of(&exercise.name).unwrap_or_default();
     format!(
-        "  {style}{word}{style:#}  {number}  {}  {DIM}{}{DIM:#}\n",
+        "  {style}{word}{style:#}  {number}  {:<36}  {DIM}{}{DIM:#}\n",
         exercise.title,
         more.join(", ")
     )

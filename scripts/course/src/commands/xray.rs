@@ -102,7 +102,7 @@ pub fn inside(arguments: &Inside) -> Result<ExitCode> {
     let drawn = wait_for_sleep(&mut started).and_then(|pid| draw(arguments, pid));
     let _ = started.kill();
     let _ = started.wait();
-    look::say(&drawn?);
+    look::say(&format!("\n{}", drawn?));
     Ok(ExitCode::SUCCESS)
 }
 
