@@ -2,6 +2,7 @@
 
 use crate::catalogue::Chapter;
 use crate::course::Course;
+use crate::look;
 use anyhow::{Context, Result, bail, ensure};
 use nix::unistd::{AccessFlags, access};
 use serde::Deserialize;
@@ -34,8 +35,9 @@ pub fn program(course: &Course, chapter: &Chapter) -> Result<Built> {
     cargo.args(["cargo", "build", "--bin", &chapter.program]);
     cargo.args(["--package", &format!("ch{}", chapter.folder)]);
     cargo.args(["--message-format", "json-render-diagnostics"]).arg("--target-dir").arg(&target);
-    if target.join("debug").join(&chapter.program).exists() {
-        cargo.arg("--quiet"); // only the first time takes long enough to be told about
+    match target.join("debug").join(&chapter.program).exists() {
+        true => _ = cargo.arg("--quiet"),
+        false => look::remark("Building your program. Only the first time takes a minute."),
     }
     let cargo = cargo.current_dir(&folder).stderr(Stdio::inherit()).stdin(Stdio::null());
     let output = cargo.output().context("cannot run scripts/as-user")?;

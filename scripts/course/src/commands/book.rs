@@ -63,7 +63,7 @@ fn serve(mdbook: &Path, checkout: &Path, port: u16) -> Result<Child> {
     let mut command = Command::new(mdbook);
     command.args(["serve", "--hostname", "127.0.0.1", "--port", &port.to_string()]);
     command.arg("--dest-dir").arg(checkout.join("target/book-served"));
-    command.arg(checkout.join("book")).env("RUST_LOG", "error");
+    command.arg(checkout.join("book")).env("MDBOOK_LOG", "error");
     command.stdin(Stdio::null()).stdout(Stdio::null());
     command.spawn().with_context(|| format!("cannot start {}", mdbook.display()))
 }
