@@ -4,6 +4,7 @@ use super::super::run::{Ended, Run, find, random, run};
 use super::super::{Diagnosis, Finding, Program};
 use super::{command, described, diagnosis, fault, finding, instead, send};
 use nix::sys::signal::Signal;
+use std::process::Command;
 
 /// What a command came to, what a shell expects then, and what the program ended with.
 struct Case {
@@ -25,7 +26,10 @@ pub fn judge(program: &Program) -> Result<(), Finding> {
     let mut deaths = vec![killed(program)?];
     for fault in fault::all() {
         let path = fault.write();
-        let ended = run(&mut command(program, &[&path.to_string_lossy()])).ok_or_else(no_end)?;
+        // With this limit no handler of core dumps is called on the host: core(5).
+        let mut command = Command::new("prlimit");
+        command.arg("--core=1:1").arg(&program.path).arg(path);
+        let ended = run(&mut command).ok_or_else(no_end)?;
         let words = format!("is ended by signal {}", fault.signal);
         deaths.push(Case { words, number: fault.signal, expected: 128 + fault.signal, ended });
     }
