@@ -60,6 +60,6 @@ pub fn step_down(course: &Course) -> Result<()> {
     }
     let tool = std::env::current_exe().context("cannot tell where cargo-course is")?;
     let mut again = Command::new(course.checkout.join("scripts/as-user"));
-    again.arg(tool).args(std::env::args_os().skip(1)).env_remove("SUDO_USER");
+    again.arg(tool).args(std::env::args_os().skip(1));
     Err(again.exec()).context("cannot run scripts/as-user")
 }
