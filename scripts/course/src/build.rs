@@ -20,6 +20,7 @@ pub enum Built {
 /// One line of `cargo build --message-format=json`, as far as it matters.
 #[derive(Deserialize)]
 struct Message {
+    reason: String,
     executable: Option<PathBuf>,
 }
 
@@ -41,12 +42,15 @@ pub fn program(course: &Course, chapter: &Chapter) -> Result<Built> {
     }
     let cargo = cargo.current_dir(&folder).stderr(Stdio::inherit()).stdin(Stdio::null());
     let output = cargo.output().context("cannot run scripts/as-user")?;
+    let lines = output.stdout.split(|byte| *byte == b'\n');
+    let messages: Vec<Message> =
+        lines.filter_map(|line| serde_json::from_slice(line).ok()).collect();
     if !output.status.success() {
+        let has_begun = messages.iter().any(|message| message.reason == "build-finished");
+        ensure!(has_begun, "cargo can't build chapter {}: it says why, above", chapter.number());
         return Ok(Built::DoesNotCompile);
     }
-    let lines = output.stdout.split(|byte| *byte == b'\n');
-    let messages = lines.filter_map(|line| serde_json::from_slice::<Message>(line).ok());
-    let program = messages.filter_map(|message| message.executable).next_back();
+    let program = messages.into_iter().filter_map(|message| message.executable).next_back();
     program.map(Built::Program).with_context(|| format!("cargo built no {}", chapter.program))
 }
 
