@@ -148,6 +148,10 @@ fn plain(text: &str, varies: &[Varies], seen: &mut Seen) -> String {
             format!("⟨{}{}⟩", letters(number), letters(place))
         };
         text = one.pattern.replace_all(&text, replace).into_owned();
+        if one.word == "spacing" {
+            // A number that fills its column has no blank before it.
+            text = text.lines().map(|line| format!("{}\n", line.trim())).collect();
+        }
     }
     text
 }
@@ -182,7 +186,7 @@ mod tests {
             ("pid", "NSpid: 4711 1", "NSpid: 12 1", "NSpid: 12 2"),
             ("inode", "pid:[4026531836]", "pid:[4026532001]", "mnt:[4026532001]"),
             ("hostname", "on laptop", "on sandbox-1f0c9a3e", "on desktop"),
-            ("spacing", "PID   USER", "PID USER", "PIDUSER"),
+            ("spacing", "PID   USER", " PID USER", "PIDUSER"),
             ("time", "took 12 ms at 10:11:12", "took 3.5 ms at 09:00:01", "took 3 kg at 09:00:01"),
             ("hash", "sha256:0123456789ab", "sha256:ba9876543210", "sha512:ba9876543210"),
             ("tmp", "cd /tmp/work", "cd /run/tmp/page-77aa", "cd /run/boat"),
