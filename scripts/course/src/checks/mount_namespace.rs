@@ -14,8 +14,9 @@ mod standstill;
 mod view;
 
 use super::{Diagnosis, Finding, Program};
+use nix::errno::Errno;
 use place::{Place, Scene};
-use standstill::Stand;
+use standstill::{Run, Stand};
 
 /// Judges `root_private`: nothing that is mounted in the container may appear outside, and nothing
 /// that is mounted outside in the container.
@@ -36,52 +37,71 @@ pub fn bind_ro(program: &Program) -> Result<(), Finding> {
 /// Judges `root_pivot`: the folder is the root of the whole namespace, and the old root is gone.
 pub fn root_pivot(program: &Program) -> Result<(), Finding> {
     let place = Place::prepare();
-    let scene = place.run(program, &[]);
-    let result = settle(&place, scene, &pivot::has_no_way_back);
-    result.map_err(|finding| pivot::explain(finding, program))?;
+    let (run, scene) = place.run(program, &[]);
+    let result = settle(&place, run, scene, &pivot::has_no_way_back);
+    result.map_err(|finding| blame_the_error(pivot::explain(finding, program)))?;
     (0..3).for_each(|_| place.kill_half_way(program)); // the sandbox counts what survives
     Ok(())
 }
 
-/// Judges a run by `rule`. A program that a later mistake keeps from its command is run again with
-/// `--chroot`, which gets past most of them, so that there is a container to look at.
+/// Judges a run by `rule`. A mistake of a later exercise may end the program before there is a
+/// container to look at. With `--chroot` it gets past the last exercise; past the others it does
+/// not, and then what counts is whether there was a moment at which this one was right.
 fn judge(
     program: &Program,
     prepare: fn() -> Place,
     rule: impl Fn(&Place, &Scene) -> Result<(), Finding>,
 ) -> Result<(), Finding> {
     let place = prepare();
-    let scene = place.run(program, &[]);
-    if scene.inside.is_none() && scene.stand == Stand::Message {
-        let second = prepare();
-        let again = second.run(program, &["--chroot"]);
-        if again.inside.is_some() {
-            drop(scene);
-            place.tidy_up();
-            return settle(&second, again, &rule);
-        }
+    let (run, scene) = place.run(program, &[]);
+    if scene.inside.is_some() || scene.stand != Stand::Message {
+        return settle(&place, run, scene, &rule);
     }
-    settle(&place, scene, &rule)
+    let second = prepare();
+    let (again, seen) = second.run(program, &["--chroot"]);
+    if seen.inside.is_some() {
+        drop(run);
+        place.tidy_up();
+        return settle(&second, again, seen, &rule);
+    }
+    if second.has_moment(program, |scene| rule(&second, scene).is_ok()) {
+        return Ok(());
+    }
+    settle(&place, run, scene, &rule).map_err(blame_the_error)
 }
 
 /// Judges one run. A program that said something and went on, because it likes to talk, is judged
 /// where it comes to stand in the end.
 fn settle(
     place: &Place,
-    mut scene: Scene,
+    mut run: Run,
+    scene: Scene,
     rule: &impl Fn(&Place, &Scene) -> Result<(), Finding>,
 ) -> Result<(), Finding> {
     let Err(mut finding) = rule(place, &scene) else { return Ok(()) };
     if scene.stand == Stand::Message {
-        let (said, stand) = scene.run.listen();
+        let (said, stand) = run.listen();
         if stand == Stand::Command {
-            return rule(place, &place.look(scene.run, stand));
+            return rule(place, &place.look(&run, stand));
         }
         finding = add_what_it_said(finding, &said);
     }
-    drop(scene);
+    drop(run);
     place.tidy_up(); // what the finding names need not be named again as left behind
     Err(finding)
+}
+
+/// Without anything to look at, there is still what the program said.
+fn blame_the_error(finding: Finding) -> Finding {
+    let number = finding.seen.rsplit_once("(os error ").and_then(|(_, rest)| rest.split_once(')'));
+    let number = number.and_then(|(number, _)| number.parse().ok());
+    let (Some(number), None) = (number, &finding.diagnosis) else { return finding };
+    let text = format!(
+        "The kernel has refused a call with {:?}, and that ended your program. \
+         The page says what each call checks, in which order.",
+        Errno::from_raw(number)
+    );
+    because(finding, "refused", text)
 }
 
 /// What a program said last is the best clue to why it went no further.

@@ -88,7 +88,8 @@ pub fn explain(finding: Finding, program: &Program) -> Finding {
         return finding;
     }
     let place = Place::prepare();
-    let Some(inside) = place.run(program, &["--chroot"]).inside else { return finding };
+    let (_run, again) = place.run(program, &["--chroot"]);
+    let Some(inside) = again.inside else { return finding };
     if inside.namespace.at(&place.rootfs).is_none() {
         let text = "EINVAL: the new root is a folder, not a mount. Bind it on itself (bind_root).";
         return because(finding, "root-not-a-mount", text);

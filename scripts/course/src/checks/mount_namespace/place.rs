@@ -41,9 +41,7 @@ pub struct Volume {
 
 /// What there is to see when a program stands still.
 pub struct Scene {
-    /// The program.
-    pub run: Run,
-    /// Where it stands.
+    /// Where the program stands.
     pub stand: Stand,
     /// The process in the container, if it came so far and still lives.
     pub inside: Option<Inside>,
@@ -77,6 +75,11 @@ impl Place {
     fn command(&self, program: &Program) -> Command {
         let mut command = Command::new(&program.path);
         command.current_dir(&self.start).arg("--rootfs").arg(&self.rootfs);
+        if let Some(Volume { source, target, .. }) = &self.volume {
+            // `bind`: then the remount of the exercise is all that makes it read-only, and not the
+            // call for the mounts below it.
+            command.args(["-v", &format!("{}:/{target}:ro,bind", source.display())]);
+        }
         command
     }
 
@@ -91,22 +94,35 @@ impl Place {
     }
 
     /// Starts the program, and looks when it stands still.
-    pub fn run(&self, program: &Program, options: &[&str]) -> Scene {
+    pub fn run(&self, program: &Program, options: &[&str]) -> (Run, Scene) {
         let mut command = self.command(program);
         command.args(options);
-        if let Some(Volume { source, target, .. }) = &self.volume {
-            // `bind`: then the remount of the exercise is all that makes it read-only, and not the
-            // call for the mounts below it.
-            command.args(["-v", &format!("{}:/{target}:ro,bind", source.display())]);
-        }
         let (run, stand) = Run::start(&mut command);
-        self.look(run, stand)
+        let scene = self.look(&run, stand);
+        (run, scene)
+    }
+
+    /// Starts the program, and looks after each system call of its container. Is there a moment that is
+    /// right by this `rule`?
+    pub fn has_moment(&self, program: &Program, rule: impl Fn(&Scene) -> bool) -> bool {
+        let mut command = self.command(program);
+        let mut last = Mounts::default();
+        let is_right = |run: &Run| {
+            let now = Mounts::of(&run.container()?.to_string());
+            if now == last {
+                return None; // that call has mounted nothing, and looking closer takes time
+            }
+            last = now;
+            let scene = self.look(run, Stand::Message);
+            (scene.inside.is_some() && rule(&scene)).then_some(())
+        };
+        Run::step(&mut command, is_right).is_some()
     }
 
     /// Looks at a program that stands still.
-    pub fn look(&self, run: Run, stand: Stand) -> Scene {
-        let inside = run.container().map(|pid| Inside::of(pid, &self.rootfs, &self.secret));
-        Scene { run, stand, inside, outside: Mounts::of("self") }
+    pub fn look(&self, run: &Run, stand: Stand) -> Scene {
+        let inside = run.container().and_then(|pid| Inside::of(pid, &self.rootfs, &self.secret));
+        Scene { stand, inside, outside: Mounts::of("self") }
     }
 
     /// Unmounts what has been mounted outside since, the last first.

@@ -29,7 +29,7 @@ pub fn is_own(program: &Program, place: &Place, scene: &Scene) -> Result<(), Fin
 fn no_proc(program: &Program, inside: &Inside, expected: &str) -> Finding {
     let why = "Without /proc there is no ps, and nobody can see what is mounted.";
     let second = Place::prepare();
-    let again = second.run(program, &["--chroot"]);
+    let (_run, again) = second.run(program, &["--chroot"]);
     let other = again.inside.as_ref().unwrap_or(inside);
     let host =
         |line: &Line| second.before.0.iter().any(|one| one.mount.device == line.mount.device);

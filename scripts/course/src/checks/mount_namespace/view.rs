@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use xray::mounts::Mount;
 
 /// One line of a mountinfo, as it stands there and as it is understood.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     /// For people.
     pub text: String,
@@ -33,7 +33,7 @@ impl Line {
 }
 
 /// The lines of a mountinfo.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mounts(pub Vec<Line>);
 
 impl Mounts {
@@ -80,11 +80,13 @@ pub struct Inside {
 impl Inside {
     /// Looks at process `pid`, which was given the folder `root` as its root, and tries to read
     /// `forbidden`, a file of the host, as a root in there could: by entering its own namespace.
-    pub fn of(pid: u32, root: &Path, forbidden: &Path) -> Inside {
-        let (namespace, stolen) = enter(pid, forbidden).unwrap_or_default();
+    /// `None` if it has ended.
+    pub fn of(pid: u32, root: &Path, forbidden: &Path) -> Option<Inside> {
+        let (namespace, stolen) = enter(pid, forbidden)?;
         let has_root = is_same(Path::new(&format!("/proc/{pid}/root/")), root);
         let mounts = Mounts::of(&pid.to_string());
-        Inside { pid, mounts, namespace, has_root, stolen, root: root.to_owned() }
+        let root = root.to_owned();
+        (!mounts.0.is_empty()).then_some(Inside { pid, mounts, namespace, has_root, stolen, root })
     }
 
     /// Where a path of the container is at the moment: below the folder, until that is the root.
