@@ -11,7 +11,9 @@ mod run;
 pub mod xray;
 
 use serde::{Deserialize, Serialize};
+use std::any::Any;
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 
 /// The environment variable that names the program to be judged.
@@ -74,20 +76,47 @@ fn judge(check: Check, kept: rustix::thread::CapabilitySet) {
     let named = Path::new(&named);
     let path = std::env::temp_dir().join(named.file_name().expect("a program is a file"));
     fs::copy(named, &path).expect("the program can be copied");
-    if let Err(finding) = check(&Program { path }) {
-        harness::fail_with(serde_json::to_string(&finding).expect("a finding is plain text"));
+    let program = Program { path };
+    match catch_unwind(AssertUnwindSafe(|| check(&program))) {
+        Ok(Ok(())) => {}
+        Ok(Err(finding)) => fail(&finding),
+        Err(thrown) => match words_of(&*thrown) {
+            Some(message) => broken(message),
+            None => resume_unwind(thrown), // the harness's own: "not run", "failed"
+        },
     }
+}
+
+/// What a panic says.
+fn words_of(thrown: &(dyn Any + Send)) -> Option<&str> {
+    let text = thrown.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| thrown.downcast_ref::<&str>().copied())
+}
+
+fn fail(finding: &Finding) -> ! {
+    harness::fail_with(serde_json::to_string(finding).expect("a finding is plain text"))
+}
+
+/// Fails the exercise because its check could not go on.
+fn broken(message: &str) -> ! {
+    fail(&Finding {
+        expected: "the check can do its work".to_owned(),
+        seen: format!("it had to give up: {message}"),
+        why: "your program has removed, filled or ended what the check needs; if it has not, the \
+              mistake is in the check: please report it"
+            .to_owned(),
+        diagnosis: None,
+    })
 }
 
 /// Fails the exercise because the kernel refuses to execute a program: it is none, or it is for
 /// another kind of machine.
 fn cannot_start(command: &std::process::Command, error: &std::io::Error) -> ! {
     let program = command.get_program().to_string_lossy();
-    let finding = Finding {
+    fail(&Finding {
         expected: "a program that this machine can execute".to_owned(),
         seen: format!("execve(2) of {program} says: {error}"),
         why: "before there is a process, there is nothing to judge".to_owned(),
         diagnosis: None,
-    };
-    harness::fail_with(serde_json::to_string(&finding).expect("a finding is plain text"))
+    })
 }

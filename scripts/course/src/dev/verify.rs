@@ -159,7 +159,7 @@ struct Table {
 impl Table {
     fn head(&self) {
         if !self.json {
-            println!("   chapter  {:13} {:36} {:30} got", "exercise", "tried", "expected");
+            println!("   chapter  {:13} {:36} {:34} got", "exercise", "tried", "expected");
         }
     }
 
@@ -171,7 +171,7 @@ impl Table {
             let Proof { chapter, exercise, tried, expected, got, held, details } = &proof;
             let mark = if *held { "✓ " } else { "✗ MISSED " };
             let number = chapter.split('-').next().unwrap_or_default();
-            println!("{mark} {number:8} {exercise:13} {tried:36} {expected:30} {got}");
+            println!("{mark} {number:8} {exercise:13} {tried:36} {expected:34} {got}");
             for line in details.iter().filter(|_| !held).flat_map(|detail| detail.lines()) {
                 println!("     {line}");
             }

@@ -198,3 +198,78 @@ pub fn explain(line: &Line) -> Vec<String> {
     }
     said.into_iter().map(|text| format!("{}: {text}", line.exercise)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::{Diagnosis, Finding};
+
+    fn chapter() -> Chapter {
+        let exercise = |name: &str, needs: &str| {
+            format!(
+                "[[exercise]]\nname='{name}'\ntitle='T'\nminutes=1\nneeds=[{needs}]\n\
+                 hints=['a','b','c']\n"
+            )
+        };
+        let head = "title='T'\nabout='A'\nprogram='p'\npage='p.md'\n".to_owned();
+        let text = head + &exercise("a", "") + &exercise("b", "'a'") + &exercise("c", "");
+        toml::from_str(&text).unwrap()
+    }
+
+    fn line(exercise: &str, diagnosis: Option<&str>) -> Line {
+        let finding = |id: &str| Finding {
+            expected: String::new(),
+            seen: String::new(),
+            why: String::new(),
+            diagnosis: Some(Diagnosis { id: id.to_owned(), text: String::new() }),
+        };
+        Line {
+            exercise: exercise.to_owned(),
+            outcome: if diagnosis.is_none() { Outcome::Passed } else { Outcome::Failed },
+            finding: diagnosis.map(finding),
+            reason: None,
+            leaks: Vec::new(),
+            output: String::new(),
+            seconds: 0.0,
+        }
+    }
+
+    fn answer() -> WrongAnswer {
+        let (exercise, diagnosis) = ("a".to_owned(), "right-id".to_owned());
+        WrongAnswer { exercise, diagnosis, name: "n".to_owned(), patch: "n.patch".into() }
+    }
+
+    /// Whether the wrong answer to `a` counts as caught, when the judge says this of a, b and c.
+    fn caught(said: [Option<&str>; 3]) -> bool {
+        let chapter = chapter();
+        let names = ["a", "b", "c"];
+        let lines: Vec<Line> =
+            names.iter().zip(said).map(|(name, diagnosis)| line(name, diagnosis)).collect();
+        let verdicts = verdict::of(&chapter, |_| false, &lines);
+        let states = verdicts.iter().map(|verdict| verdict.state).collect();
+        Judged { chapter: &chapter, lines, states }.wrong(&answer()).held
+    }
+
+    #[test]
+    fn a_wrong_answer_is_caught_by_its_own_check_and_answered_by_its_own_diagnosis() {
+        assert!(caught([Some("right-id"), None, None]));
+        assert!(caught([Some("right-id"), Some("any"), None]), "what stands on it is blocked");
+        assert!(!caught([None, None, None]), "it passed");
+        assert!(!caught([Some("wrong-id"), None, None]), "the learner is told something else");
+        assert!(!caught([Some("right-id"), None, Some("any")]), "another check fails too");
+    }
+
+    #[test]
+    fn a_hole_must_be_open_and_its_check_must_see_it() {
+        let chapter = chapter();
+        let reopened = |said: Option<&str>| {
+            let lines = vec![line("a", said), line("b", None), line("c", None)];
+            let verdicts = verdict::of(&chapter, |name| name == "a", &lines);
+            let states = verdicts.iter().map(|verdict| verdict.state).collect();
+            Judged { chapter: &chapter, lines, states }.reopened(&chapter.exercises[0])
+        };
+        assert!(reopened(Some("any")).held);
+        assert_eq!(reopened(None).got, "its check lets it pass");
+        assert_eq!(reopened(Some("any")).expected, "open, 1 blocked, 1 pass");
+    }
+}

@@ -34,7 +34,8 @@ pub struct WrongAnswer {
     pub diagnosis: String,
     /// The name of the file: `raw-status`.
     pub name: String,
-    patch: PathBuf,
+    /// The file itself.
+    pub patch: PathBuf,
 }
 
 /// What a variant changes in the solution.
