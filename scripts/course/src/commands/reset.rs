@@ -74,14 +74,21 @@ fn back_up(course: &Course, chapter: &Chapter, folder: &Path) -> Result<Option<P
     let backups = course.checkout.join(progress::FOLDER).join("backups");
     let free = (1..).map(|count| backups.join(format!("{}-{count}", chapter.folder)));
     let backup = free.into_iter().find(|path| !path.exists()).unwrap_or_default();
-    fs::create_dir_all(&backup).with_context(|| format!("cannot make {}", backup.display()))?;
+    copy(folder, &files, &backup).inspect_err(|_| {
+        let _ = fs::remove_dir_all(&backup); // half a backup is none
+    })?;
+    Ok(Some(backup))
+}
+
+fn copy(folder: &Path, files: &[PathBuf], backup: &Path) -> Result<()> {
+    fs::create_dir_all(backup).with_context(|| format!("cannot make {}", backup.display()))?;
     for path in files {
-        let target = backup.join(&path);
-        fs::create_dir_all(target.parent().unwrap_or(&backup))
-            .and_then(|()| fs::copy(folder.join(&path), &target))
+        let target = backup.join(path);
+        fs::create_dir_all(target.parent().unwrap_or(backup))
+            .and_then(|()| fs::copy(folder.join(path), &target))
             .with_context(|| format!("cannot keep {} in {}", path.display(), backup.display()))?;
     }
-    Ok(Some(backup))
+    Ok(())
 }
 
 fn collect(folder: &Path, below: &Path, files: &mut Vec<PathBuf>) -> Result<()> {

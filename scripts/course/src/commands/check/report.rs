@@ -47,7 +47,7 @@ fn row(verdict: &Verdict) -> String {
         State::NotRun => (TODO, "? not run".to_owned()),
     };
     let Verdict { number, exercise, .. } = verdict;
-    format!("  {style}{word:<14}{style:#}{number}  {}\n", exercise.title)
+    format!("  {style}{word:<16}{style:#}{number}  {}\n", exercise.title)
 }
 
 fn done(course: &Course, number: &str) -> String {
