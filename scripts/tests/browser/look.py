@@ -229,6 +229,7 @@ def the_stepper_goes_by_mouse(reader):
     steps = stepper.locator(":scope > .step")
     count = steps.count()
     assert count > 1, f"a stepper of {count} steps"
+    assert stepper.get_attribute("aria-label"), "the stepper has no name"
     assert shown(stepper) == [0], shown(stepper)
     for number in range(1, count):
         stepper.get_by_role("button", name="Next").click()
