@@ -83,14 +83,12 @@ pub fn inside(arguments: &Inside) -> Result<ExitCode> {
     // In a file and not in the environment: a container's shell shall not look like this one.
     let prompt = room.papers.join("prompt");
     fs::write(&prompt, "PS1='$ '\n").context("cannot write the prompt")?;
-    let mut shell = match Path::new("/bin/bash").exists() {
-        true => Command::new("/bin/bash"),
-        false => Command::new("/bin/sh"),
+    let (program, plain): (_, &[&str]) = match Path::new("/bin/bash").exists() {
+        true => ("/bin/bash", &["--noprofile", "--rcfile", "/run/course/prompt"]),
+        false => ("/bin/sh", &[]),
     };
-    if shell.get_program() == "/bin/bash" {
-        shell.args(["--noprofile", "--rcfile"]).arg(&prompt);
-    }
-    let error = shell
+    let error = Command::new(program)
+        .args(plain)
         .args(&arguments.arguments)
         .env("ENV", &prompt)
         .env_remove("PS1")
