@@ -42,7 +42,7 @@ fn kernel() -> Sign {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let release = release.trim();
     if release.contains("Microsoft") {
-        let cure = "wsl --set-version DISTRIBUTION 2     (in PowerShell)";
+        let cure = "wsl --set-version NAME 2 (in PowerShell)";
         return Sign::bad("kernel", format!("{release}: WSL 1, which is no Linux kernel"), cure);
     }
     let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
@@ -132,12 +132,13 @@ fn namespaces(course: &Course) -> Sign {
         }
         Ok(output) => {
             let said = String::from_utf8_lossy(&output.stderr);
-            let found = said.lines().last().unwrap_or("it failed").to_owned();
-            Sign::bad(
-                "sandbox",
-                found,
-                "docker run --privileged …   (or work outside of a container)",
-            )
+            let found = said
+                .lines()
+                .last()
+                .unwrap_or("it failed")
+                .trim_start_matches("harness: ")
+                .to_owned();
+            Sign::bad("sandbox", found, "docker run --privileged …")
         }
         Err(error) => Sign::bad("sandbox", error.to_string(), "./scripts/setup"),
     }
