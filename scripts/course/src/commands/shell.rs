@@ -98,5 +98,5 @@ pub fn inside(arguments: &Inside) -> Result<ExitCode> {
         .env_remove("HISTFILE")
         .current_dir(&room.folder)
         .exec();
-    Err(error).with_context(|| format!("cannot execute {}", shell.get_program().to_string_lossy()))
+    Err(error).with_context(|| format!("cannot execute {program}"))
 }
