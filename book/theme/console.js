@@ -22,7 +22,8 @@
       if (isTyped) {
         block.append(span("console-prompt", prompt[0]), span("console-typed", line.slice(2)), "\n");
       } else {
-        block.append(span("console-output", line), "\n");
+        const isTable = /\S {2,}\S/.test(line); // which must not wrap
+        block.append(span(isTable ? "console-output" : "console-output wraps", line), "\n");
       }
     }
   };
