@@ -1,5 +1,6 @@
 //! `cargo course solution`: one way to write it.
 
+use crate::catalogue::{Chapter, Exercise};
 use crate::choose;
 use crate::course::Course;
 use crate::look::{self, BOLD, DIM, paragraph, to_type};
@@ -12,6 +13,7 @@ use std::process::ExitCode;
 #[command(after_help = "\
 Examples:
   cargo course solution 01 2           if you have passed it
+  cargo course solution 01             all of them, if all have passed
   cargo course solution 01 2 --spoil   if you have not, and want to all the same
 
 The seal is an agreement between you and yourself, not a lock: all solutions
@@ -30,31 +32,43 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, course: &Course) -> Result<ExitCode> {
     let progress = progress::read(&course.checkout);
     let (chapter, named) = (arguments.chapter.as_deref(), arguments.exercise.as_deref());
-    let (chapter, exercise) = choose::exercise(course, chapter, named, &progress)?;
-    let number = chapter.number_of(&exercise.name).unwrap_or_default();
-    let title = format!(
-        "\n{BOLD}Chapter {}, exercise {number}{BOLD:#}: {}\n\n",
-        chapter.number(),
-        exercise.title
-    );
-    let known = progress.of(&exercise.name);
+    let (chapter, next) = choose::exercise(course, chapter, named, &progress)?;
+    let is_done = chapter.exercises.iter().all(|one| progress.has_passed(&one.name));
+    if named.is_none() && is_done {
+        for exercise in &chapter.exercises {
+            look::say(&(title(chapter, exercise) + &written(course, chapter, exercise)?));
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let known = progress.of(&next.name);
     if known.passed.is_none() && !known.spoiled && !arguments.spoil {
-        look::say(&(title + &sealed(chapter.number(), number)));
+        look::say(&(title(chapter, next) + &sealed(chapter, next)));
         return Ok(ExitCode::FAILURE);
     }
+    look::say(&(title(chapter, next) + &written(course, chapter, next)?));
+    if known.passed.is_none() {
+        progress::keep(&course.checkout, |progress| progress.change(&next.name).spoiled = true);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn title(chapter: &Chapter, exercise: &Exercise) -> String {
+    let (chapter, number) = (chapter.number(), chapter.number_of(&exercise.name).unwrap_or(1));
+    format!("\n{BOLD}Chapter {chapter}, exercise {number}{BOLD:#}: {}\n\n", exercise.title)
+}
+
+fn written(course: &Course, chapter: &Chapter, exercise: &Exercise) -> Result<String> {
     let places = starters::places(course, chapter)?;
     let place = places.into_iter().find(|place| place.hole.name == exercise.name);
     let starters::Place { file, hole } = place.context("the solution has no such hole")?;
     let code: String = hole.code.lines().map(|line| format!("    {line}\n")).collect();
     let at = format!("solutions/{}/{}:{}", chapter.folder, file.display(), hole.line);
-    look::say(&format!("{title}{code}\n{DIM}One way of several. It stands in {at}{DIM:#}\n"));
-    if known.passed.is_none() {
-        progress::keep(&course.checkout, |progress| progress.change(&exercise.name).spoiled = true);
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(format!("{code}\n{DIM}One way of several. It stands in {at}{DIM:#}\n"))
 }
 
-fn sealed(chapter: &str, exercise: usize) -> String {
+fn sealed(chapter: &Chapter, exercise: &Exercise) -> String {
+    let exercise = chapter.number_of(&exercise.name).unwrap_or(1);
+    let chapter = chapter.number();
     let mut text = paragraph(
         "Sealed until your own code has passed. That is an agreement and not a lock: the file lies \
          open in solutions/. What you find out yourself stays with you longer. A hint may be \
