@@ -60,7 +60,11 @@ pub fn read(line: &str) -> Result<Vec<Varies>, String> {
             Some(inner) => {
                 let end = inner.find("/ ").or_else(|| inner.strip_suffix('/').map(str::len));
                 let end = end.ok_or_else(|| format!("{rest}: a pattern ends with a slash"))?;
-                patterns.push(varies(&rest[..end + 2], &inner[..end])?);
+                let pattern = varies(&rest[..end + 2], &inner[..end])?;
+                if pattern.pattern.is_match("q") || pattern.pattern.is_match("") {
+                    return Err(format!("{}: whatever is printed would match", pattern.word));
+                }
+                patterns.push(pattern);
                 &rest[..end + 2]
             }
             None => {
@@ -213,6 +217,7 @@ mod tests {
         assert!(read("<!-- varies: weather -->").unwrap_err().contains("weather"));
         assert!(read("<!-- varies: /open -->").unwrap_err().contains("slash"));
         assert!(read("<!-- varies: /(/ -->").is_err());
+        assert!(read("<!-- varies: /.+/ -->").unwrap_err().contains("whatever"));
         assert_eq!(read("# Title").unwrap().len(), 0);
     }
 
