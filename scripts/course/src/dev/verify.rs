@@ -18,6 +18,7 @@ use crate::course::Course;
 use crate::dev::verify::attacks::Attack;
 use crate::dev::verify::machine::Machine;
 use crate::dev::verify::workshop::{Built, Change, Variant, Workshop};
+use crate::look;
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use std::process::ExitCode;
@@ -64,7 +65,7 @@ pub fn run(arguments: &Arguments, course: &Course) -> Result<ExitCode> {
     let started = Instant::now();
     let asked_for = |chapter: &&Chapter| is_asked_for(chapter, &arguments.chapters);
     let chapters: Vec<&Chapter> = course.chapters.iter().filter(asked_for).collect();
-    ensure!(!chapters.is_empty(), "no such chapter\nhint: cargo course list");
+    ensure!(!chapters.is_empty(), "no such chapter\nhint: cargo course list shows them");
     let workshop = Workshop::prepare(&course.checkout)?;
     let before = Machine::survey(&workshop);
     let table = Table { json: arguments.json, proofs: Mutex::default() };
@@ -159,21 +160,21 @@ struct Table {
 impl Table {
     fn head(&self) {
         if !self.json {
-            println!("   chapter  {:13} {:36} {:34} got", "exercise", "tried", "expected");
+            line(&format!("   chapter  {:13} {:36} {:34} got", "exercise", "tried", "expected"));
         }
     }
 
     fn add(&self, proof: Proof) {
         let mut proofs = self.proofs.lock().expect("no thread panics");
         if self.json {
-            println!("{}", serde_json::to_string(&proof).expect("a proof is plain text"));
+            line(&serde_json::to_string(&proof).expect("a proof is plain text"));
         } else {
             let Proof { chapter, exercise, tried, expected, got, held, details } = &proof;
             let mark = if *held { "✓ " } else { "✗ MISSED " };
             let number = chapter.split('-').next().unwrap_or_default();
-            println!("{mark} {number:8} {exercise:13} {tried:36} {expected:34} {got}");
-            for line in details.iter().filter(|_| !held).flat_map(|detail| detail.lines()) {
-                println!("     {line}");
+            line(&format!("{mark} {number:8} {exercise:13} {tried:36} {expected:34} {got}"));
+            for detail in details.iter().filter(|_| !held).flat_map(|detail| detail.lines()) {
+                line(&format!("     {detail}"));
             }
         }
         proofs.push(proof);
@@ -184,14 +185,15 @@ impl Table {
         let missed = proofs.iter().filter(|proof| !proof.held).count();
         if !self.json {
             let held = proofs.len() - missed;
-            println!(
-                "{held} of {} proofs held, {missed} missed, in {} s",
-                proofs.len(),
-                took.as_secs()
-            );
+            let (all, seconds) = (proofs.len(), took.as_secs());
+            line(&format!("{held} of {all} proofs held, {missed} missed, in {seconds} s"));
         }
         if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
+}
+
+fn line(text: &str) {
+    look::say(&format!("{text}\n"));
 }
 
 /// Runs a command to its end; what it said is the error if it fails.
