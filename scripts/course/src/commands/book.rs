@@ -20,36 +20,70 @@ const PORT: u16 = 3000;
 Examples:
   cargo course book        the page of the chapter that you are at
   cargo course book 01     the page of chapter 01
+  cargo course book unix   the page of that name in book/src
 
 It prints the address and runs until Ctrl-C; so give it a terminal of its own.")]
 pub struct Arguments {
-    /// Such as 01, 1 or pid-namespace [default: the one you are in]
-    chapter: Option<String>,
+    /// A chapter, such as 01 or pid-namespace, or a page [default: the chapter you are in]
+    page: Option<String>,
 }
 
 /// Serves it.
 pub fn run(arguments: &Arguments, course: &Course) -> Result<ExitCode> {
-    let progress = progress::read(&course.checkout);
-    let chapter = choose::chapter(course, arguments.chapter.as_deref(), &progress)?;
+    let read = find(arguments.page.as_deref(), course)?;
     progress::keep(&course.checkout, |progress| {
-        progress.pages.insert(chapter.folder.clone());
+        progress.pages.insert(read.remembered.clone());
     });
     let Ok(mdbook) = dev::book::mdbook(&course.checkout) else {
-        look::say(&without_mdbook(&chapter.page));
+        look::say(&without_mdbook(&read.page));
         return Ok(ExitCode::FAILURE);
     };
     let port = (PORT..PORT + 50).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
     let port = port.context("no port from 3000 to 3049 is free")?;
-    let address = format!("http://localhost:{port}/{}", chapter.page.replace(".md", ".html"));
+    let address = format!("http://localhost:{port}/{}", read.page.replace(".md", ".html"));
     let mut server = serve(&mdbook, &course.checkout, port)?;
     wait_until_it_answers(&mut server, port)?;
-    look::say(&format!("\nChapter {} is at\n\n", chapter.number()));
+    look::say(&format!("\n{} is at\n\n", read.title));
     look::say(&to_type(&address));
-    look::say("\nThis runs until Ctrl-C. In another terminal, begin to build:\n\n");
-    look::say(&to_type(&format!("cargo course check {} --watch", chapter.number())));
+    look::say(&format!("\nThis runs until Ctrl-C. In another terminal, {}:\n\n", read.then.0));
+    look::say(&to_type(&read.then.1));
     open(&address);
     let status = server.wait().context("mdbook is gone")?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A page to read.
+struct Reading {
+    /// Its file, below `book/src`.
+    page: String,
+    /// What the progress calls it.
+    remembered: String,
+    /// What it is called here.
+    title: String,
+    /// What to do beside it, and the command for that.
+    then: (&'static str, String),
+}
+
+fn find(named: Option<&str>, course: &Course) -> Result<Reading> {
+    if let Some(name) = named.filter(|name| is_page(name, course)) {
+        let then = ("type along", "cargo course shell".to_owned());
+        let (page, title) = (format!("{name}.md"), format!("The page {name}"));
+        return Ok(Reading { page, remembered: name.to_owned(), title, then });
+    }
+    let chapter = choose::chapter(course, named, &progress::read(&course.checkout))?;
+    let number = chapter.number();
+    Ok(Reading {
+        page: chapter.page.clone(),
+        remembered: chapter.folder.clone(),
+        title: format!("Chapter {number}"),
+        then: ("begin to build", format!("cargo course check {number} --watch")),
+    })
+}
+
+/// A page that stands before the chapters: its name has letters and dashes only.
+fn is_page(name: &str, course: &Course) -> bool {
+    let is_name = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+    is_name && course.checkout.join("book/src").join(format!("{name}.md")).is_file()
 }
 
 fn without_mdbook(page: &str) -> String {

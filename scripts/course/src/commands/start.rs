@@ -11,6 +11,9 @@ use std::process::ExitCode;
 /// How long it takes to read a page, in minutes.
 const READING: u32 = 20;
 
+/// The two pages before the first chapter; the first leads on to the second.
+const PRIMER: &str = "unix";
+
 /// Says it.
 pub fn run(course: &Course) -> Result<ExitCode> {
     let progress = progress::read(&course.checkout);
@@ -50,6 +53,15 @@ fn next(course: &Course, progress: &Progress) -> String {
         return format!(
             "{GOOD}You have done all chapters that there are.{GOOD:#} Look at your container:\n\n{}",
             to_type(&format!("cargo course xray {number}"))
+        );
+    }
+    if progress.pages.is_empty() && progress.exercises.is_empty() {
+        return format!(
+            "{BOLD}Next{BOLD:#}: read the two pages before the first chapter, about {}.\n\n{}\n\
+             You know system calls, fork and mounts, and have broken out of a chroot?\n\n{}",
+            minutes(2 * READING),
+            to_type(&format!("cargo course book {PRIMER}")),
+            to_type(&format!("cargo course book {number}")),
         );
     }
     if passed(chapter, progress) == 0 && !progress.pages.contains(&chapter.folder) {
