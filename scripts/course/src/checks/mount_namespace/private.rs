@@ -20,7 +20,10 @@ pub fn is_private(place: &Place, scene: &Scene) -> Result<(), Finding> {
     let leaked = scene.outside.new_since(&place.before);
     let finding = match leaked.first() {
         Some(first) => {
-            let seen = format!("outside, {} new mounts: {}", leaked.len(), first.text);
+            let seen = match leaked.len() {
+                1 => format!("a new mount outside: {}", first.text),
+                more => format!("{more} new mounts outside; the first: {}", first.text),
+            };
             let why = "They stay there when the container is gone, and nobody unmounts them.";
             finding("the host's list of mounts stays as it was", seen, why)
         }
