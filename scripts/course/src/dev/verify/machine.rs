@@ -89,7 +89,7 @@ impl Machine {
         for (thing, value) in &self.things {
             match now.things.get(thing) {
                 None if thing.starts_with("process") || thing.starts_with("cgroup") => {}
-                None => changed.push(format!("gone: {thing}")),
+                None => changed.push(format!("gone: {thing} {value}")),
                 Some(other) if other != value => {
                     changed.push(format!("changed: {thing}, from {value:?} to {other:?}"));
                 }
