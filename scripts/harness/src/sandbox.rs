@@ -35,7 +35,7 @@ pub enum Host {
     /// All of them to read, and fresh folders to write in: `/run` and `/tmp`. Wrong code writes
     /// nothing to the disk. The files and folders named here stay to be seen, also those in `/tmp`.
     ReadOnly(Vec<PathBuf>),
-    /// No sandbox at all: only the limits of processes, memory and time.
+    /// No sandbox: only the limits of processes, memory and time, and a list of mounts of its own.
     Bare,
 }
 

@@ -47,17 +47,14 @@ fn outer(cgroup: &str, parent: &str, host: &str, task: &[OsString]) -> io::Resul
     die_with_parent(parent)?;
     close_what_we_inherited()?;
     safety_cgroup::enter(cgroup).map_err(at("cannot join the safety cgroup"))?;
-    if host != Host::Bare.word() {
-        if let Err(error) = leave_the_host(cgroup)? {
-            let reason =
-                format!("no new namespaces here: {error}: run on a host, not in a container");
-            if task[0] == COMMAND {
-                return Err(io::Error::other(reason));
-            }
-            let mut report = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-            report.write_all(format!("not run\n\n{reason}").as_bytes())?;
-            return Ok(ExitCode::SUCCESS);
+    if let Err(error) = leave_the_host(cgroup, host)? {
+        let reason = format!("no new namespaces here: {error}: run on a host, not in a container");
+        if task[0] == COMMAND {
+            return Err(io::Error::other(reason));
         }
+        let mut report = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+        report.write_all(format!("not run\n\n{reason}").as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
     }
     let status = Command::new("/proc/self/exe")
         .args([INNER, &std::process::id().to_string(), host])
@@ -68,17 +65,25 @@ fn outer(cgroup: &str, parent: &str, host: &str, task: &[OsString]) -> io::Resul
 }
 
 /// Unshares the namespaces; the inner error says that this host lets nobody.
-fn leave_the_host(cgroup: &str) -> io::Result<nix::Result<()>> {
-    let fresh = CloneFlags::CLONE_NEWNS
+///
+/// A list of mounts of its own is made even on a bare host: there is a check that ties all mounts
+/// together, as systemd does, and a container that then unmounts the wrong root would unmount the
+/// host's `/dev/pts` and `/sys/fs/cgroup` as well.
+fn leave_the_host(cgroup: &str, host: &str) -> io::Result<nix::Result<()>> {
+    let all = CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWPID
         | CloneFlags::CLONE_NEWNET
         | CloneFlags::CLONE_NEWUTS
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWCGROUP;
+    let fresh = if host == Host::Bare.word() { CloneFlags::CLONE_NEWNS } else { all };
     if let Err(error) = unshare(fresh) {
         return Ok(Err(error));
     }
-    safety_cgroup::enter_leaf(cgroup).map_err(at("cannot join the leaf of the safety cgroup"))?;
+    if fresh == all {
+        safety_cgroup::enter_leaf(cgroup)
+            .map_err(at("cannot join the leaf of the safety cgroup"))?;
+    }
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
         .map_err(|error| at("cannot make / private")(error.into()))?;
     Ok(Ok(()))

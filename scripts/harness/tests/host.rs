@@ -13,6 +13,7 @@ harness::kernel_tests!(
     keeps_in_sight_what_lies_in_a_covered_folder,
     tells_the_status_of_a_command_as_a_shell_does,
     stays_in_the_folder_in_which_it_was_called,
+    keeps_the_mounts_even_of_a_bare_host,
 );
 
 /// Runs a line of shell on such a host.
@@ -57,4 +58,16 @@ fn stays_in_the_folder_in_which_it_was_called() {
     let here = std::env::current_dir().expect("a folder");
     let line = format!("test \"$(pwd -P)\" = '{}'", here.display());
     assert_eq!(shell(&[here], &line), ExitCode::SUCCESS);
+}
+
+/// The host here is the sandbox of this test, made shared as a host with systemd is.
+fn keeps_the_mounts_even_of_a_bare_host() {
+    let mounts = || fs::read_to_string("/proc/self/mountinfo").expect("/proc is mounted");
+    harness::run(std::process::Command::new("mount").args(["--make-rshared", "/"]));
+    let before = mounts();
+    let line =
+        "mount --make-rshared / && mount -t tmpfs x /mnt && umount -l /dev /sys; umount -l /";
+    let command = ["sh", "-c", line].map(OsString::from);
+    enter(&Host::Bare, &command).expect("limits");
+    assert_eq!(mounts(), before);
 }

@@ -164,7 +164,7 @@ fn judge(
     command.args(["judge", "--caller", &std::process::id().to_string()]);
     if arguments.bare {
         look::remark(
-            "--bare: no sandbox. What your program does, it does to this machine, as root.",
+            "--bare: no sandbox. What your program does, mounts aside, it does to this machine, as root.",
         );
         command.arg("--bare");
     }
