@@ -55,13 +55,16 @@ pub fn exercise<'a>(
     }
 }
 
-/// The first chapter with an exercise that has not passed; the last one when all have.
+/// The chapter that was begun and is not done, else the first that is not done; the last one when
+/// all are.
 pub fn current<'a>(course: &'a Course, progress: &Progress) -> &'a Chapter {
-    let is_open = |chapter: &&Chapter| {
-        chapter.exercises.iter().any(|exercise| !progress.has_passed(&exercise.name))
+    let passed = |chapter: &Chapter| {
+        chapter.exercises.iter().filter(|exercise| progress.has_passed(&exercise.name)).count()
     };
-    let first = course.chapters.iter().find(is_open);
-    first.or(course.chapters.last()).expect("a course has chapters")
+    let is_open = |chapter: &&Chapter| passed(chapter) < chapter.exercises.len();
+    let mut open = course.chapters.iter().filter(is_open);
+    let begun = open.clone().find(|chapter| passed(chapter) > 0);
+    begun.or(open.next()).or(course.chapters.last()).expect("a course has chapters")
 }
 
 /// The first exercise of a chapter that has not passed; the first of all when all have.
@@ -127,6 +130,22 @@ mod tests {
         for name in ["", "-", "pid", "-1", "01-"] {
             assert!(chapter(&course(), Some(name), &Progress::default()).is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn what_was_begun_comes_first() {
+        let (course, mut progress) = (course(), Progress::default());
+        let pass = |progress: &mut Progress, name: &str| {
+            progress.change(name).passed =
+                Some(crate::progress::Pass { at: 1, sources: "x".into() });
+        };
+        assert_eq!(current(&course, &progress).number(), "00");
+        pass(&mut progress, "root_private");
+        assert_eq!(current(&course, &progress).number(), "02");
+        for name in ["root_proc", "bind_ro", "root_pivot", "same_ns", "pid_chain"] {
+            pass(&mut progress, name);
+        }
+        assert_eq!(current(&course, &progress).number(), "01");
     }
 
     #[test]

@@ -81,7 +81,8 @@ pub fn run(arguments: &Arguments, course: &Course) -> Result<ExitCode> {
 
 /// Shows it, and remembers that with a failure comes the first hint.
 fn show(checked: &Checked, course: &Course, arguments: &Arguments) {
-    look::say(&report::of(checked, course, arguments.bin.as_deref()));
+    let progress = progress::read(&course.checkout);
+    look::say(&report::of(checked, course, arguments.bin.as_deref(), &progress));
     let verdicts = checked.verdicts.as_deref().unwrap_or_default();
     let Some(verdict) = verdicts.iter().find(|verdict| verdict.state == State::Failed) else {
         return;

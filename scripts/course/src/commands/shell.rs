@@ -5,13 +5,13 @@
 
 use crate::commands::rootfs;
 use crate::course::Course;
-use crate::dev::console::shell;
+use crate::dev::console::{self, shell};
 use crate::{look, sandbox};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 /// Open a shell in the sandbox, to type along with the book
@@ -33,8 +33,8 @@ pub struct Arguments {
 /// What the part in the sandbox is told.
 #[derive(clap::Args)]
 pub struct Inside {
-    /// The folder of the finished programs
-    programs: PathBuf,
+    /// The folders of the finished programs, as in PATH
+    programs: OsString,
     /// What the shell is given
     #[arg(last = true)]
     arguments: Vec<OsString>,
@@ -46,7 +46,8 @@ pub struct Inside {
 /// Something does not build, there is no busybox, or we can't become root.
 pub fn run(arguments: &Arguments, course: &Course) -> Result<ExitCode> {
     rootfs::busybox(course)?;
-    let programs = build(course)?;
+    look::remark("Building the chapters' programs. Only the first time takes a minute.");
+    let programs = console::build(course)?;
     if arguments.arguments.is_empty() {
         look::remark(
             "You are root on a machine that is thrown away when you type exit. The chapters'\n\
@@ -54,24 +55,10 @@ pub fn run(arguments: &Arguments, course: &Course) -> Result<ExitCode> {
         );
     }
     let mut command: Vec<OsString> = vec!["/proc/self/exe".into(), "shell-inside".into()];
-    command.push(programs.clone().into());
+    command.push(std::env::join_paths(&programs)?);
     command.push("--".into());
     command.extend(arguments.arguments.iter().cloned());
-    sandbox::enter(course, &programs, &command)
-}
-
-/// The finished programs of all chapters, built where they are not yet.
-fn build(course: &Course) -> Result<PathBuf> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or("target".into());
-    let programs = course.checkout.join(target).join("bin");
-    if !programs.is_dir() {
-        look::remark("building the chapters' programs, for a minute or two the first time …");
-    }
-    let built = Command::new(course.checkout.join("scripts/build")).output();
-    let built = built.context("cannot run scripts/build")?;
-    let said = String::from_utf8_lossy(&built.stderr);
-    ensure!(built.status.success(), "the chapters' programs can't be built\n{said}");
-    Ok(programs)
+    sandbox::enter(course, &programs[0], &command)
 }
 
 /// Lays out the room and becomes a shell in it.
@@ -79,10 +66,12 @@ fn build(course: &Course) -> Result<PathBuf> {
 /// # Errors
 /// There is no shell.
 pub fn inside(arguments: &Inside) -> Result<ExitCode> {
-    let room = shell::furnish(std::iter::once(arguments.programs.clone()));
+    // A fresh /tmp may cover the tool's own folder, which nobody misses here.
+    let programs = std::env::split_paths(&arguments.programs).filter(|folder| folder.is_dir());
+    let room = shell::furnish(programs);
     // In a file and not in the environment: a container's shell shall not look like this one.
     let prompt = room.papers.join("prompt");
-    fs::write(&prompt, "PS1='$ '\n").context("cannot write the prompt")?;
+    fs::write(&prompt, "PS1='$ '\nunset ENV\n").context("cannot write the prompt")?;
     let (program, plain): (_, &[&str]) = match Path::new("/bin/bash").exists() {
         true => ("/bin/bash", &["--noprofile", "--rcfile", "/run/course/prompt"]),
         false => ("/bin/sh", &[]),

@@ -133,7 +133,10 @@ fn pages(named: &[String], checkout: &Path) -> Result<Vec<PathBuf>> {
 
 /// Builds the chapters' programs and examples from the solutions, statically where this machine
 /// can, so that they run in a container too. Returns their folders and our own.
-fn build(course: &Course) -> Result<Vec<PathBuf>> {
+///
+/// # Errors
+/// They do not build.
+pub fn build(course: &Course) -> Result<Vec<PathBuf>> {
     let machine = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let target = match std::env::var_os("CARGO_TARGET_DIR") {
         Some(folder) => std::path::absolute(folder)?,

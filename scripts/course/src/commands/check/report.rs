@@ -3,7 +3,8 @@
 use super::Checked;
 use crate::course::Course;
 use crate::judge::{Line, Outcome};
-use crate::look::{BAD, BOLD, DIM, GOOD, TODO, labelled, minutes, paragraph, to_type};
+use crate::look::{BAD, BOLD, DIM, GOOD, TODO, TYPE, labelled, minutes, paragraph, to_type};
+use crate::progress::Progress;
 use crate::starters;
 use crate::verdict::{State, Verdict};
 use std::path::Path;
@@ -12,7 +13,12 @@ use std::path::Path;
 const SHOWN: usize = 8;
 
 /// All of it.
-pub fn of(checked: &Checked, course: &Course, program: Option<&Path>) -> String {
+pub fn of(
+    checked: &Checked,
+    course: &Course,
+    program: Option<&Path>,
+    progress: &Progress,
+) -> String {
     let chapter = checked.chapter;
     let number = chapter.number();
     let Some(verdicts) = &checked.verdicts else {
@@ -27,7 +33,7 @@ pub fn of(checked: &Checked, course: &Course, program: Option<&Path>) -> String 
         None => done(course, number),
         Some(verdict) if verdict.state == State::Open => open(verdict, checked, course, program),
         Some(verdict) if verdict.state == State::NotRun => not_run(verdict),
-        Some(verdict) => failed(verdict, checked),
+        Some(verdict) => failed(verdict, checked, progress.of(&verdict.exercise.name).hints),
     };
     text
 }
@@ -51,7 +57,13 @@ fn row(verdict: &Verdict) -> String {
 }
 
 fn done(course: &Course, number: &str) -> String {
-    let mut text = format!("{GOOD}All of chapter {number} has passed.{GOOD:#}\n");
+    let mut text = format!("{GOOD}All of chapter {number} has passed.{GOOD:#} ");
+    text += "Attack again, at the end of its page. And look:\n\n";
+    text +=
+        &to_type(&format!("cargo course xray {number:<17} what is its own, and what the host's"));
+    text += &to_type(&format!(
+        "cargo course diff {number} --solution      your code beside the solution"
+    ));
     let next = course.chapters.iter().find(|chapter| chapter.number() > number);
     match next {
         Some(next) => {
@@ -95,15 +107,25 @@ fn not_run(verdict: &Verdict) -> String {
     text + &to_type("cargo course doctor")
 }
 
-fn failed(verdict: &Verdict, checked: &Checked) -> String {
+/// The first hint comes by itself; who has read it already has seen this failure before.
+fn failed(verdict: &Verdict, checked: &Checked, hints_read: usize) -> String {
     let Verdict { number, exercise, .. } = verdict;
     let mut text = format!("{BOLD}Exercise {number}{BOLD:#}: {}\n\n", exercise.title);
     if let Some(line) = &verdict.line {
         text += &explained(line);
     }
-    text += &labelled("hint 1 of 3", &exercise.hints[0], TODO);
-    text += "\nThe next hint:\n\n";
-    text + &to_type(&format!("cargo course hint {} {number}", checked.chapter.number()))
+    let which = format!("{} {number}", checked.chapter.number());
+    if hints_read <= 1 {
+        text += &labelled("hint 1 of 3", &exercise.hints[0], TODO);
+    }
+    text + &match hints_read {
+        3.. => labelled("all 3 hints", &format!("cargo course solution {which} --spoil"), TYPE),
+        read => labelled(
+            &format!("hint {} of 3", read.max(1) + 1),
+            &format!("cargo course hint {which}"),
+            TYPE,
+        ),
+    }
 }
 
 fn explained(line: &Line) -> String {
