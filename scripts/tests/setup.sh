@@ -70,12 +70,17 @@ setup --yes
 expect 0 'everything is there'
 grep -q '^toolchain install stable' "$home/rustup.log"
 
-# The course tool is missing, then older than what it is made of, then as new.
+# The course tool is missing, then another checkout's, then older than what it is made of, then as new.
 fake_cargo 1.85.0
 setup --check
 expect 1 'cargo-course, the tool of the chapters'
-touch -d 2020-01-01 "$home/cargo/bin/cargo-course"
+fake_tool() { printf '#!/bin/sh\necho "cargo course 0.1.0 of %s"\n' "$1" > "$home/cargo/bin/cargo-course"; }
+fake_tool /elsewhere/scripts/course
 chmod +x "$home/cargo/bin/cargo-course"
+setup --check
+expect 1 "the cargo-course of this checkout: yours is another's"
+fake_tool "$(pwd -P)/scripts/course"
+touch -d 2020-01-01 "$home/cargo/bin/cargo-course"
 setup --check
 expect 1 'a newer cargo-course'
 touch "$home/cargo/bin/cargo-course"

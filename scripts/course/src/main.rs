@@ -22,12 +22,15 @@ use commands as c;
 use course::Course;
 use std::process::ExitCode;
 
+/// With the folder of its source: a tool of another checkout judges other chapters.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " of ", env!("CARGO_MANIFEST_DIR"));
+
 /// The path through the chapters of Coracle.
 ///
 /// Without a command: where you are, and what to type next.
 /// It works in every folder of the checkout.
 #[derive(Parser)]
-#[command(name = "cargo course", bin_name = "cargo course", version, verbatim_doc_comment)]
+#[command(name = "cargo course", bin_name = "cargo course", version = VERSION, verbatim_doc_comment)]
 #[command(after_help = "\
 Examples:
   cargo course               where you are, and what to type next

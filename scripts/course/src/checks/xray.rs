@@ -205,7 +205,7 @@ fn as_an_ordinary_user(
     };
     let (kind, said, against) = match (wrong(&beside_host), wrong(&beside_other)) {
         (None, None) => return Ok(()),
-        (Some((kind, said)), _) => (kind, said, "itself".to_owned()),
+        (Some((kind, said)), _) => (kind, said, "xray itself".to_owned()),
         (None, Some((kind, said))) => (kind, said, format!("process {two}")),
     };
     let guess = |said: &Verdicts, word: &str| said.values().any(|one| one == word);
@@ -218,7 +218,7 @@ fn as_an_ordinary_user(
     } else if guess(&beside_other, "same") {
         diagnosis(
             "two-refusals-compared",
-            "You compare two refusals with each other, and two errors are equal. \
+            "You take a refusal for an answer, such as an empty text, and compare that. \
              Let each error leave same_ns with `?` before anything is compared.",
         )
     } else {

@@ -2,6 +2,7 @@
 
 use crate::catalogue::{Chapter, Exercise};
 use crate::course::Course;
+use crate::holes;
 use crate::look::{self, BOLD, DIM, GOOD, TODO};
 use crate::progress::{self, Progress};
 use crate::starters;
@@ -24,22 +25,32 @@ pub fn run(course: &Course) -> Result<ExitCode> {
     for chapter in &course.chapters {
         text += &format!("\n{BOLD}{}{BOLD:#}  {}\n", chapter.folder, chapter.title);
         let now = starters::fingerprint(course, chapter);
+        let sources = starters::sources(&course.starter(chapter)).unwrap_or_default();
+        let code: String = sources.into_values().collect();
         for exercise in &chapter.exercises {
-            text += &row(chapter, exercise, &progress, &now);
+            let is_open = holes::is_open(&code, &exercise.name);
+            text += &row(chapter, exercise, is_open, &progress, &now);
         }
     }
     look::say(&text);
     Ok(ExitCode::SUCCESS)
 }
 
-fn row(chapter: &Chapter, exercise: &Exercise, progress: &Progress, now: &str) -> String {
+fn row(
+    chapter: &Chapter,
+    exercise: &Exercise,
+    is_open: bool,
+    progress: &Progress,
+    now: &str,
+) -> String {
     let known = progress.of(&exercise.name);
     let (style, word) = match &known.passed {
-        Some(_) => (GOOD, "✓ passed"),
-        None => (TODO, "○ to do "),
+        Some(_) if !is_open => (GOOD, "✓ passed"),
+        _ => (TODO, "○ to do "),
     };
     let mut more = vec![format!("{} min", exercise.minutes)];
     match &known.passed {
+        Some(_) if is_open => more.push("passed once".to_owned()),
         Some(pass) if pass.sources != now => more.push("changed since".to_owned()),
         _ => {}
     }
