@@ -9,10 +9,13 @@
 //! as `security.capability` may contain, and it then overlooks the rest. In doubt this reads an
 //! archive as Go's archive/tar does, so that an image means here what it means to docker.
 
-use crate::pax::{self, decimal, time};
-use crate::sparse::Sparse;
+mod pax;
+mod sparse;
+
 use anyhow::{Context, Result, bail, ensure};
+use pax::{decimal, time};
 use rustix::fs::Timespec;
+use sparse::Sparse;
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;

@@ -17,7 +17,6 @@
 mod attributes;
 mod below;
 mod decompress;
-mod dependent;
 mod digest;
 mod documents;
 mod entries;
@@ -25,14 +24,12 @@ mod flat;
 mod layout;
 mod markers;
 mod parallel;
-mod pax;
 mod platform;
+mod reference;
 mod remove;
-mod sparse;
 mod store;
 mod unpack;
 mod verified;
-mod workplace;
 
 #[cfg(test)]
 mod tests;
@@ -41,6 +38,7 @@ pub use digest::Digest;
 pub use documents::{Config, Descriptor, Index, Manifest, Process, RootFs};
 pub use flat::pull_flat;
 pub use platform::Platform;
+pub use reference::Reference;
 pub use remove::remove;
 pub use store::Store;
 
@@ -54,6 +52,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
+use store::dependent;
 use unpack::Pass;
 use verified::Verified;
 

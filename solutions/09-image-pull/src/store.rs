@@ -9,9 +9,10 @@
 //! A layer is unpacked in `unpacking`, checked to the last byte and then renamed. A process that
 //! is killed leaves its lock to the kernel and its remains to the next pull.
 
-use crate::dependent;
+pub(crate) mod dependent;
+pub(crate) mod workplace;
+
 use crate::documents::Layer;
-use crate::workplace::Workplace;
 use anyhow::{Context, Error, Result};
 use rustix::fs::{statvfs, syncfs};
 use rustix::io::Errno;
@@ -20,6 +21,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use workplace::Workplace;
 
 /// Images and their unpacked layers on this machine.
 pub struct Store {
