@@ -13,6 +13,9 @@ use std::collections::BTreeMap;
 /// No document of an honest image comes near this many bytes (registries refuse larger ones too).
 pub(crate) const LARGEST_DOCUMENT: u64 = 4 << 20;
 
+/// The annotation under which a layout keeps an image's tag.
+pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
 /// overlayfs takes no more lower folders than this (`OVL_MAX_STACK`).
 const MOST_LAYERS: usize = 500;
 
@@ -35,9 +38,21 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
+    /// Points at bytes that are known.
+    pub(crate) fn new(media_type: String, digest: Digest, size: u64) -> Descriptor {
+        let annotations = BTreeMap::new();
+        Descriptor { media_type, digest, size, platform: None, annotations }
+    }
+
     /// The tag under which the index of a layout lists this blob.
     pub fn tag(&self) -> Option<&str> {
-        self.annotations.get("org.opencontainers.image.ref.name").map(String::as_str)
+        self.annotations.get(REF_NAME).map(String::as_str)
+    }
+
+    /// The same under another tag.
+    pub(crate) fn tagged(&self, tag: &str) -> Descriptor {
+        let annotations = BTreeMap::from([(REF_NAME.to_owned(), tag.to_owned())]);
+        Descriptor { annotations, ..self.clone() }
     }
 
     /// Whether this is a further list to choose from, not an image.
@@ -49,7 +64,7 @@ impl Descriptor {
         .contains(&self.media_type.as_str())
     }
 
-    fn is_image_config(&self) -> bool {
+    pub(crate) fn is_image_config(&self) -> bool {
         [
             "application/vnd.oci.image.config.v1+json",
             "application/vnd.docker.container.image.v1+json",

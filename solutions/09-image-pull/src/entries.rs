@@ -78,6 +78,16 @@ impl<R: Read> Entries<R> {
         Entries { tar, content: 0, padding: 0 }
     }
 
+    /// What the archive is read from.
+    pub fn archive(&self) -> &R {
+        &self.tar
+    }
+
+    /// Bytes of the entry's content that have not been read.
+    pub fn left(&self) -> u64 {
+        self.content
+    }
+
     /// The next entry, or `None` at the end of the archive.
     pub fn next(&mut self) -> Result<Option<Entry>> {
         let mut extensions = Extensions::default();
