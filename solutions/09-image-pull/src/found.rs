@@ -27,7 +27,10 @@ pub struct Image {
 pub(crate) struct Found {
     pub source: Source,
     pub top: Digest,
+    /// The tag that the source has for it.
+    pub tag: Option<String>,
     pub manifest: Descriptor,
+    pub config_blob: Descriptor,
     pub config: Config,
     pub layers: Vec<Layer>,
 }

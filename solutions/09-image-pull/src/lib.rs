@@ -47,7 +47,7 @@ pub use progress::Progress;
 pub use reference::Reference;
 pub use registry::{Access, Challenge};
 pub use remove::remove;
-pub use source::{Wanted, is_local};
+pub use source::{Wanted, import, is_local};
 pub use store::{Collected, Listed, Listing, Store};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -95,7 +95,7 @@ const DEEPEST_INDEX: usize = 8;
 // ANCHOR: find
 fn find(source: Source, platform: &Platform) -> Result<Found> {
     let mut chosen = pick_platform(&source.images()?, platform)?.clone();
-    let top = chosen.digest.clone();
+    let (top, tag) = (chosen.digest.clone(), chosen.tag().map(str::to_owned));
     for _ in 0..DEEPEST_INDEX {
         if !chosen.is_index() {
             break;
@@ -116,8 +116,9 @@ fn find(source: Source, platform: &Platform) -> Result<Found> {
         made_for.suits(platform).is_some(),
         "the image is for {made_for}, not for {platform}\nhint: --platform {made_for} takes it as it is"
     );
+    let config_blob = manifest.config.clone();
     let layers = documents::layers(manifest, &config)?;
-    Ok(Found { source, top, manifest: chosen, config, layers })
+    Ok(Found { source, top, tag, manifest: chosen, config_blob, config, layers })
 }
 // ANCHOR_END: find
 

@@ -2,9 +2,11 @@
 //! image they are one thing: a list of images, documents by their digest, blobs by their digest.
 
 mod archive;
+mod import;
 mod layout;
 
 pub(crate) use archive::Archive;
+pub use import::import;
 pub(crate) use layout::{Layout, read_document};
 
 use crate::documents::{Descriptor, LARGEST_DOCUMENT};
