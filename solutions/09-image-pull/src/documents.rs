@@ -146,7 +146,8 @@ pub struct RootFs {
 }
 
 impl Index {
-    pub(crate) fn parse(json: &[u8]) -> Result<Index> {
+    /// Reads an index.
+    pub fn parse(json: &[u8]) -> Result<Index> {
         let index: Index = parse(json)?;
         ensure!(index.schema_version == 2, "its schemaVersion is {}, not 2", index.schema_version);
         Ok(index)
@@ -155,7 +156,7 @@ impl Index {
 
 impl Manifest {
     /// Reads a manifest and refuses one that is no image or that no kernel could mount.
-    pub(crate) fn parse(json: &[u8]) -> Result<Manifest> {
+    pub fn parse(json: &[u8]) -> Result<Manifest> {
         let version: SchemaVersion = parse(json)?;
         let version = version.schema_version;
         ensure!(
@@ -181,7 +182,8 @@ impl Manifest {
 }
 
 impl Config {
-    pub(crate) fn parse(json: &[u8]) -> Result<Config> {
+    /// Reads a config.
+    pub fn parse(json: &[u8]) -> Result<Config> {
         parse(json)
     }
 }

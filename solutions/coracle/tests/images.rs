@@ -4,15 +4,12 @@
 #[path = "machine.rs"]
 mod machine;
 
-#[allow(dead_code, reason = "chapter 09 tests more of images than we need")]
-#[path = "../../09-image-pull/tests/made/layout.rs"]
-mod layout;
-
-#[allow(dead_code, reason = "the same")]
+#[allow(dead_code, reason = "chapter 09 tests more of registries than we need")]
 #[path = "../../09-image-pull/tests/made/server.rs"]
 mod server;
 
 use harness::{Output, run};
+use machine::layout::made as layout; // where server.rs looks for it
 use machine::{Background, assert_refused, busybox, coracle, root_folder, scratch, success};
 use serde_json::Value;
 use server::Server;
