@@ -86,6 +86,8 @@ impl Source {
         })?;
         let registry = Registry::open(&reference, wanted.access)?;
         let blobs = Blobs::open(keep)?;
+        let (what, repository) = (reference.wanted(), &reference.repository);
+        wanted.progress.say(&format!("{what}: Pulling from {repository}"));
         let remote = Remote { registry, blobs, reference, is_over: false.into() };
         Ok(Source::Registry(Box::new(remote)))
     }

@@ -14,6 +14,8 @@ use machine::{Background, assert_refused, busybox, coracle, root_folder, scratch
 use serde_json::Value;
 use server::Server;
 use std::fs;
+use std::process::Stdio;
+use std::time::Duration;
 
 harness::kernel_tests!(
     run_pulls_what_is_missing_and_only_that,
@@ -23,6 +25,8 @@ harness::kernel_tests!(
     layers_of_a_container_stay,
     a_newer_image_takes_the_name,
     images_from_disk_get_a_name,
+    several_removals_at_once_leave_nothing,
+    a_removal_does_not_disturb_a_pull,
     mistakes_are_explained,
 );
 
@@ -196,6 +200,42 @@ fn images_from_disk_get_a_name() {
         says(&["run", "--rm", &source, "echo", "a layout like any other"]),
         "a layout like any other\n"
     );
+}
+
+fn several_removals_at_once_leave_nothing() {
+    let registry = registry();
+    says(&["pull", &registry.image("latest")]);
+    let names: Vec<String> = (0..5).map(|n| format!("boat{n}")).collect();
+    names.iter().for_each(|name| drop(says(&["tag", &registry.image("latest"), name])));
+    says(&["rmi", &registry.image("latest")]);
+    let start = |name: &String| coracle(&["rmi", name]).stdout(Stdio::null()).spawn().unwrap();
+    let removals: Vec<_> = names.iter().map(start).collect();
+    for mut removal in removals {
+        assert!(removal.wait().unwrap().success());
+    }
+    assert_eq!((files("blobs/sha256").len(), files("layers/sha256").len()), (0, 0));
+}
+
+fn a_removal_does_not_disturb_a_pull() {
+    let registry = registry();
+    says(&["pull", &registry.image("latest")]);
+    says(&["tag", &registry.image("latest"), "boat"]);
+    // The blobs are there, and a pull that has begun counts on them.
+    let slow = Server::start(&scratch().join("busybox"), |request, _| {
+        if request.path.contains("/manifests/") {
+            std::thread::sleep(Duration::from_secs(3));
+        }
+        server::Answer::Usual
+    });
+    let pull = coracle(&["pull", "-q", &slow.image("latest")]).stdout(Stdio::null()).spawn();
+    machine::wait_for("the pull", || slow.requests().iter().any(|r| r.path.contains("manifests")));
+    says(&["rmi", &registry.image("latest")]);
+    let said = says(&["rmi", "boat"]);
+    assert!(said.contains("A pull is under way"), "{said}");
+    assert!(!files("layers/sha256").is_empty());
+    assert!(pull.unwrap().wait().unwrap().success());
+    assert!(slow.blobs().is_empty(), "what is here is not fetched: {:?}", slow.blobs());
+    assert_eq!(says(&["run", "--rm", &slow.image("latest"), "echo", "whole"]), "whole\n");
 }
 
 fn mistakes_are_explained() {

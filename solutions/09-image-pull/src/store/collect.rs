@@ -15,6 +15,12 @@ use rustix::io::{Errno, retry_on_intr};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
+
+/// How often the lock is tried, and the pause between.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// What was removed.
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,14 +48,29 @@ impl Store {
         &self,
         in_use: impl FnOnce() -> Result<Vec<PathBuf>>,
     ) -> Result<Option<Collected>> {
-        match retry_on_intr(|| flock(&self.lock, FlockOperation::NonBlockingLockExclusive)) {
-            Err(Errno::WOULDBLOCK) => return Ok(None),
-            locked => locked.with_context(|| format!("cannot lock {}", self.root.display()))?,
+        if !self.lock_alone()? {
+            return Ok(None);
         }
         let collected = self.collect_alone(in_use);
         let shared = retry_on_intr(|| flock(&self.lock, FlockOperation::LockShared));
         shared.with_context(|| format!("cannot lock {}", self.root.display()))?;
         collected.map(Some)
+    }
+
+    /// Waits for the others a moment: a second removal ends soon, and a pull may take its time.
+    /// Who fails to get the lock alone has lost the shared one, too (flock(2)), so that of two who
+    /// want it each gets it.
+    fn lock_alone(&self) -> Result<bool> {
+        for _ in 0..TRIES {
+            match retry_on_intr(|| flock(&self.lock, FlockOperation::NonBlockingLockExclusive)) {
+                Err(Errno::WOULDBLOCK) => sleep(PAUSE),
+                locked => {
+                    locked.with_context(|| format!("cannot lock {}", self.root.display()))?;
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 
     fn collect_alone(&self, in_use: impl FnOnce() -> Result<Vec<PathBuf>>) -> Result<Collected> {
