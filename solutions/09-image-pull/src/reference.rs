@@ -47,13 +47,14 @@ impl Reference {
         self.digest.as_ref().map_or_else(tag, Digest::to_string)
     }
 
-    /// The repository as people write it: `alpine` for `docker.io/library/alpine`.
+    /// The repository as people write it: `alpine` for `docker.io/library/alpine`. As short as it
+    /// may be and still mean the same.
     pub fn familiar_repository(&self) -> String {
-        match (self.host.as_str(), self.repository.strip_prefix("library/")) {
-            (HUB, Some(short)) => short.to_owned(),
-            (HUB, None) => self.repository.clone(),
-            _ => format!("{}/{}", self.host, self.repository),
-        }
+        let Reference { host, repository, .. } = self;
+        let full = format!("{host}/{repository}");
+        let short = repository.strip_prefix("library/").unwrap_or(repository);
+        let means_it = |name: &&str| split_host(name) == (host.clone(), repository.clone());
+        [short, repository].into_iter().find(means_it).map_or(full, str::to_owned)
     }
 
     /// The whole as people write it.
@@ -237,6 +238,9 @@ mod tests {
         for text in ["alpine:latest", "grafana/grafana:11", "localhost:5000/x:1", "ghcr.io/a/b:c"] {
             assert_eq!(text.parse::<Reference>().unwrap().familiar(), text);
         }
+        for text in ["library/a/b:c", "docker.io/a.b/c:d", "docker.io/localhost/x:1"] {
+            assert_eq!(text.parse::<Reference>().unwrap().familiar(), text);
+        }
         let hub: Reference = "alpine".parse().unwrap();
         assert_eq!((hub.registry(), hub.wanted().as_str()), ("registry-1.docker.io", "latest"));
     }
@@ -279,7 +283,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_shown_reads_as_the_same(text in "([a-zA-Z.:\\[\\]-]{1,9}/)?[a-z0-9._/-]{1,12}(:[\\w.-]{1,5})?") {
+        fn what_is_shown_reads_as_the_same(text in "(docker\\.io/)?(library/)?([a-zA-Z.:\\[\\]-]{1,9}/)?[a-z0-9._/-]{1,12}(:[\\w.-]{1,5})?") {
             if let Ok(reference) = text.parse::<Reference>() {
                 prop_assert_eq!(&reference.to_string().parse::<Reference>().unwrap(), &reference);
                 prop_assert_eq!(&reference.familiar().parse::<Reference>().unwrap(), &reference);
