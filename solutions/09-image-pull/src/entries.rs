@@ -107,7 +107,9 @@ impl<R: Read> Entries<R> {
 
     /// Skips what is left of the last entry and reads the next header.
     fn header(&mut self) -> Result<Option<Header>> {
-        self.skip_rest().context("cannot read on")?;
+        if !self.skip_rest().context("cannot read on")? {
+            return Ok(None);
+        }
         let mut header = Header::new_old();
         if !self.block(header.as_mut_bytes()).context("cannot read a header")? {
             return Ok(None);
@@ -153,14 +155,14 @@ impl<R: Read> Entries<R> {
         Ok(content)
     }
 
-    fn skip_rest(&mut self) -> io::Result<()> {
+    /// `false`: after the content there was nothing, not even what fills its last block. umoci
+    /// 0.4.7 ends an archive so, and Go takes it for an end.
+    fn skip_rest(&mut self) -> io::Result<bool> {
         io::copy(self, &mut io::sink())?;
         let padding = io::copy(&mut self.tar.by_ref().take(self.padding), &mut io::sink())?;
-        if padding < self.padding {
-            return Err(ends_early());
-        }
+        let goes_on = padding == self.padding;
         self.padding = 0;
-        Ok(())
+        Ok(goes_on)
     }
 
     fn entry(&mut self, header: &Header, size: u64, extensions: Extensions) -> Result<Entry> {

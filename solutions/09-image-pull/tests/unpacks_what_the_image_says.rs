@@ -29,6 +29,7 @@ harness::kernel_tests!(
     a_new_folder_is_not_the_symlink_that_was_below,
     random_layers_look_like_umocis_and_like_an_overlay => 300,
     the_files_of_this_machine_look_like_umocis => 300,
+    an_archive_may_end_with_its_last_byte_of_content,
 );
 
 /// Pulls one layer both ways and returns the folder of each.
@@ -603,4 +604,16 @@ fn the_files_of_this_machine_look_like_umocis() {
         tree
     };
     assert_same(&described(ours), &described(theirs));
+}
+
+/// As `umoci insert` of version 0.4.7 ends one: without what fills the last block, and without the
+/// empty blocks after it. Docker takes that for an end.
+fn an_archive_may_end_with_its_last_byte_of_content() {
+    let place = Place::new();
+    let mut tar = Tar::new().file("x", b"content").finish();
+    tar.truncate(512 + b"content".len());
+    let image = place.pull(&[tar.clone()]).unwrap();
+    assert_eq!(fs::read(image.layers[0].join("x")).unwrap(), b"content");
+    tar.truncate(512 + 3); // but not in the middle of it
+    assert!(place.pull(&[tar]).is_err());
 }
