@@ -1,4 +1,6 @@
-// Tells typed lines from printed ones in console blocks, and copies only what is typed.
+// Tells typed lines from printed ones in console blocks, and lets their copy button copy what is
+// typed and no more. The rules are those of `cargo course dev console`: `$ ` is typed, a `> ` right
+// behind it goes on with it, and `# ` is typed into the shell that was started.
 
 "use strict";
 
@@ -10,18 +12,37 @@
     return made;
   };
 
-  for (const block of document.querySelectorAll("code.language-console")) {
+  const colour = (block) => {
     const lines = block.textContent.replace(/\n$/, "").split("\n");
+    let isTyped = false;
     block.textContent = "";
-    let inside = false; // after a command: lines with "# " are typed into the shell it started
     for (const line of lines) {
-      const prompt = /^(\$|#) /.exec(line);
-      if (prompt && (prompt[1] === "$" || inside)) {
-        inside = true;
+      const prompt = (isTyped ? /^[$#>] / : /^[$#] /).exec(line);
+      isTyped = prompt !== null;
+      if (isTyped) {
         block.append(span("console-prompt", prompt[0]), span("console-typed", line.slice(2)), "\n");
       } else {
-        block.append(span("console-output", line), "\n");
+        const isTable = /\S {2,}\S/.test(line); // which must not wrap
+        block.append(span(isTable ? "console-output" : "console-output wraps", line), "\n");
       }
     }
+  };
+
+  const copy = (block, button) => {
+    const typed = [...block.querySelectorAll(".console-typed")].map((line) => `${line.textContent}\n`);
+    navigator.clipboard.writeText(typed.join("")).then(() => {
+      button.firstChild.innerText = "Copied!"; // mdBook's own tooltip
+      button.classList.add("tooltipped");
+    });
+  };
+
+  for (const block of document.querySelectorAll("code.language-console")) {
+    colour(block);
+    block.parentElement.addEventListener("click", (event) => {
+      const button = event.target.closest(".clip-button");
+      if (!button || !navigator.clipboard) return;
+      event.stopPropagation(); // before mdBook copies all of it
+      copy(block, button);
+    }, true);
   }
 })();

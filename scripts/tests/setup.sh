@@ -70,8 +70,17 @@ setup --yes
 expect 0 'everything is there'
 grep -q '^toolchain install stable' "$home/rustup.log"
 
-# New enough: nothing to say, nothing to do.
+# The course tool is missing, then older than what it is made of, then as new.
 fake_cargo 1.85.0
+setup --check
+expect 1 'cargo-course, the tool of the chapters'
+touch -d 2020-01-01 "$home/cargo/bin/cargo-course"
+chmod +x "$home/cargo/bin/cargo-course"
+setup --check
+expect 1 'a newer cargo-course'
+touch "$home/cargo/bin/cargo-course"
+
+# New enough: nothing to say, nothing to do.
 setup --check
 expect 0 ''
 [ -z "$said" ] || { echo "it should be silent, but says: $said"; exit 1; }

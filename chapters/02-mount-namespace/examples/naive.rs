@@ -1,4 +1,4 @@
-//! A container in forty lines, and a bad one: the page "Your first container" breaks into it.
+//! A container in forty lines, and a bad one: the book breaks it in five ways.
 
 use anyhow::{Context, Result, bail};
 use nix::mount::{MsFlags, mount};
@@ -31,6 +31,6 @@ fn inside(rootfs: &str, program: &str, arguments: &[&str]) -> Result<ExitCode> {
     chdir("/")?;
     mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), None::<&str>)
         .context("cannot mount /proc")?;
-    let error = Command::new(program).args(arguments).exec(); // comes back only if it fails
+    let error = Command::new(program).args(arguments).exec(); // returns only if it fails
     Err(error).with_context(|| format!("cannot start {program}"))
 }

@@ -6,10 +6,14 @@
 
 pub mod mount_namespace;
 pub mod pid_namespace;
+mod powers;
+mod run;
 pub mod xray;
 
 use serde::{Deserialize, Serialize};
+use std::any::Any;
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 
 /// The environment variable that names the program to be judged.
@@ -46,31 +50,73 @@ pub struct Diagnosis {
 /// A check: `Ok` is passed.
 pub type Check = fn(&Program) -> Result<(), Finding>;
 
-/// Lists the checks for the sandbox; each is called as the hole of its exercise.
+/// Lists the checks for the sandbox; each is called as the hole of its exercise. After the chapter
+/// stands what its programs keep of the powers that the others lose.
 macro_rules! all {
-    ($($chapter:ident: $($exercise:ident $(=> $seconds:literal)?),+;)+) => {
+    ($($chapter:ident, $powers:ident: $($exercise:ident $(=> $seconds:literal)?),+;)+) => {
         /// Every check of the course, each a task for the sandbox by the name of its exercise.
         pub static ALL: &[harness::Test] = &[$($(harness::Test {
             name: stringify!($exercise),
-            function: || judge($chapter::$exercise),
+            function: || judge($chapter::$exercise, powers::$powers),
             time_limit: harness::seconds(&[20 $(, $seconds)?]),
         }),+),+];
     };
 }
 
 all! {
-    xray: same_ns, pid_chain;
-    pid_namespace: pid_start, pid_wait, pid_reap;
-    mount_namespace: root_private, root_proc, bind_ro, root_pivot;
+    xray, TO_LOOK: same_ns, pid_chain;
+    pid_namespace, NONE: pid_start, pid_wait, pid_reap;
+    mount_namespace, NONE: root_private, root_proc, bind_ro, root_pivot;
 }
 
 /// Runs one check in the sandbox and throws what it found to whoever judges.
-fn judge(check: Check) {
+fn judge(check: Check, kept: rustix::thread::CapabilitySet) {
+    powers::take_away_all_but(kept);
     let named = std::env::var_os(PROGRAM).expect("the judge names a program");
     let named = Path::new(&named);
     let path = std::env::temp_dir().join(named.file_name().expect("a program is a file"));
     fs::copy(named, &path).expect("the program can be copied");
-    if let Err(finding) = check(&Program { path }) {
-        harness::fail_with(serde_json::to_string(&finding).expect("a finding is plain text"));
+    let program = Program { path };
+    match catch_unwind(AssertUnwindSafe(|| check(&program))) {
+        Ok(Ok(())) => {}
+        Ok(Err(finding)) => fail(&finding),
+        Err(thrown) => match words_of(&*thrown) {
+            Some(message) => broken(message),
+            None => resume_unwind(thrown), // the harness's own: "not run", "failed"
+        },
     }
+}
+
+/// What a panic says.
+fn words_of(thrown: &(dyn Any + Send)) -> Option<&str> {
+    let text = thrown.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| thrown.downcast_ref::<&str>().copied())
+}
+
+fn fail(finding: &Finding) -> ! {
+    harness::fail_with(serde_json::to_string(finding).expect("a finding is plain text"))
+}
+
+/// Fails the exercise because its check could not go on.
+fn broken(message: &str) -> ! {
+    fail(&Finding {
+        expected: "the check can do its work".to_owned(),
+        seen: format!("it had to give up: {message}"),
+        why: "your program has removed, filled or ended what the check needs; if it has not, the \
+              mistake is in the check: please report it"
+            .to_owned(),
+        diagnosis: None,
+    })
+}
+
+/// Fails the exercise because the kernel refuses to execute a program: it is none, or it is for
+/// another kind of machine.
+fn cannot_start(command: &std::process::Command, error: &std::io::Error) -> ! {
+    let program = command.get_program().to_string_lossy();
+    fail(&Finding {
+        expected: "a program that this machine can execute".to_owned(),
+        seen: format!("execve(2) of {program} says: {error}"),
+        why: "before there is a process, there is nothing to judge".to_owned(),
+        diagnosis: None,
+    })
 }

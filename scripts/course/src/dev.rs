@@ -1,6 +1,9 @@
 //! `cargo course dev`: what those need who write the course.
 
+pub mod book;
+pub mod console;
 pub mod starters;
+pub mod verify;
 
 use crate::course::Course;
 use anyhow::Result;
@@ -9,13 +12,22 @@ use std::process::ExitCode;
 /// What writers of the course do.
 #[derive(clap::Subcommand)]
 pub enum Command {
+    /// Build the book, and fail on what mdBook lets pass
+    Book(book::Arguments),
+    /// Execute the console blocks of the book, and compare
+    Console(console::Arguments),
     /// Derive the learner's copies in chapters/ from solutions/
     Starters(starters::Arguments),
+    /// Prove that the checks can tell right from wrong, and that nothing gets out of the sandbox
+    Verify(verify::Arguments),
 }
 
 /// Does it.
 pub fn run(command: &Command, course: &Course) -> Result<ExitCode> {
     match command {
+        Command::Book(arguments) => book::run(arguments, course),
+        Command::Console(arguments) => console::run(arguments, course),
         Command::Starters(arguments) => starters::run(arguments, course),
+        Command::Verify(arguments) => verify::run(arguments, course),
     }
 }

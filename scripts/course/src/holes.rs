@@ -61,25 +61,48 @@ pub fn find(text: &str) -> Result<Vec<Hole>> {
 /// # Errors
 /// As [`find`]; or `number` does not know a hole.
 pub fn take_out(text: &str, number: impl Fn(&str) -> Option<usize>) -> Result<String> {
+    write(text, number, |hole, is_last| {
+        // The last expression of a block has no semicolon: it is the block's value.
+        let end = if is_last { "" } else { ";" };
+        format!("todo!(\"{}\"){end}", hole.name)
+    })
+}
+
+/// Writes the source file as a learner would who filled the starter's holes with the solution.
+///
+/// # Errors
+/// As [`take_out`].
+pub fn fill_in(text: &str, number: impl Fn(&str) -> Option<usize>) -> Result<String> {
+    write(text, number, |hole, _| hole.code.trim_end().to_owned())
+}
+
+fn write(
+    text: &str,
+    number: impl Fn(&str) -> Option<usize>,
+    code: impl Fn(&Hole, bool) -> String,
+) -> Result<String> {
     let pieces = pieces(text)?;
-    let mut starter: Vec<String> = Vec::new();
+    let mut written: Vec<String> = Vec::new();
     for (index, piece) in pieces.iter().enumerate() {
         match piece {
             Piece::Hole(hole) => {
                 let number = number(&hole.name).with_context(|| {
                     format!("no exercise of the chapter is called {}", hole.name)
                 })?;
-                starter.extend(comment(hole, number));
-                // The last expression of a block has no semicolon: it is the block's value.
-                let end = if is_last(&pieces[index + 1..]) { "" } else { ";" };
-                starter.push(format!("{}todo!(\"{}\"){end}", hole.indent, hole.name));
+                written.extend(comment(hole, number));
+                let code = code(hole, is_last(&pieces[index + 1..]));
+                written.extend(code.lines().map(|line| indented(line, &hole.indent)));
             }
             // Where an anchor went, two empty lines may have come together.
-            Piece::Line("") if starter.last().is_none_or(|line| line.is_empty()) => {}
-            Piece::Line(line) => starter.push((*line).to_owned()),
+            Piece::Line("") if written.last().is_none_or(|line| line.is_empty()) => {}
+            Piece::Line(line) => written.push((*line).to_owned()),
         }
     }
-    Ok(starter.join("\n") + "\n")
+    Ok(written.join("\n") + "\n")
+}
+
+fn indented(line: &str, indent: &str) -> String {
+    if line.is_empty() { String::new() } else { format!("{indent}{line}") }
 }
 
 /// Is the exercise still open in this source, that is, does it still say `todo!("name")`?
@@ -231,6 +254,15 @@ fn two() {
 }
 ";
         assert_eq!(take_out(SOLUTION, number).unwrap(), starter);
+    }
+
+    #[test]
+    fn filled_in_it_is_the_solution_under_its_tasks() {
+        let filled = fill_in(SOLUTION, number).unwrap();
+        assert!(
+            filled.contains("    // and say why\n    let two = 1 + 1;\n\n    two - 1\n}\n"),
+            "{filled}"
+        );
     }
 
     #[test]

@@ -4,8 +4,10 @@
 //! it found goes to standard output, to the process of the user's that asked.
 
 use crate::checks::{self, Finding};
-use harness::{Judgement, Test, Verdict};
+use anyhow::{Context, Result};
+use harness::{Host, Judgement, Test, Verdict};
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Instant;
@@ -43,14 +45,50 @@ pub enum Outcome {
     NotRun,
 }
 
+impl Line {
+    /// What can be said of an exercise that nobody judged.
+    pub fn not_run(exercise: &str, reason: &str) -> Line {
+        Line {
+            exercise: exercise.to_owned(),
+            outcome: Outcome::NotRun,
+            finding: None,
+            reason: Some(reason.to_owned()),
+            leaks: Vec::new(),
+            output: String::new(),
+            seconds: 0.0,
+        }
+    }
+}
+
+/// What to judge, and how.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Without a sandbox: only the limits of processes, memory and time
+    #[arg(long)]
+    bare: bool,
+    /// The process that wants to know: judging ends when it does
+    #[arg(long, value_name = "PID")]
+    caller: Option<u32>,
+    /// The names of the exercises, such as pid_start
+    exercises: Vec<String>,
+}
+
 /// Judges the named exercises, all at once, and prints them in order.
-pub fn run(exercises: &[String]) -> ExitCode {
+///
+/// # Errors
+/// There is no such exercise, or the sandbox can't be made ready.
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let names = &arguments.exercises;
     let find = |name: &String| checks::ALL.iter().find(|check| check.name == name);
-    let Some(tests) = exercises.iter().map(find).collect::<Option<Vec<_>>>() else {
-        eprintln!("cargo-course: no such exercise among {exercises:?}");
-        return ExitCode::from(2);
-    };
+    let tests = names.iter().map(find).collect::<Option<Vec<_>>>();
+    let tests = tests.with_context(|| format!("no such exercise among {names:?}"))?;
+    if let Some(caller) = arguments.caller {
+        harness::end_with(caller);
+    }
     harness::sweep();
+    let _janitor = harness::Janitor::hire().context("cannot start the janitor")?;
+    let host = if arguments.bare { Host::Bare } else { read_only_host() };
+    let judge = |test: &Test| judge(&host, test);
     thread::scope(|scope| {
         let threads: Vec<_> = tests.iter().map(|test| scope.spawn(|| judge(test))).collect();
         for thread in threads {
@@ -58,12 +96,19 @@ pub fn run(exercises: &[String]) -> ExitCode {
             println!("{}", serde_json::to_string(&line).expect("a line is plain text"));
         }
     });
-    ExitCode::SUCCESS
+    Ok(ExitCode::SUCCESS)
 }
 
-fn judge(test: &Test) -> Line {
+/// The learner's disk is safe from the learner's code. The folder that we were called in stays in
+/// sight, and so does the program, which may lie in it: what is around comes first.
+fn read_only_host() -> Host {
+    let program = std::env::var_os(checks::PROGRAM).map(PathBuf::from);
+    Host::ReadOnly(std::env::current_dir().into_iter().chain(program).collect())
+}
+
+fn judge(host: &Host, test: &Test) -> Line {
     let started = Instant::now();
-    let mut line = match harness::judge(test) {
+    let mut line = match harness::judge_on(host, test) {
         Ok(judgement) => of(test, judgement),
         Err(error) => Line {
             reason: Some(format!("the sandbox could not be started: {error}")),
@@ -89,13 +134,5 @@ fn of(test: &Test, judgement: Judgement) -> Line {
 }
 
 fn empty(test: &Test, outcome: Outcome) -> Line {
-    Line {
-        exercise: test.name.to_owned(),
-        outcome,
-        finding: None,
-        reason: None,
-        leaks: Vec::new(),
-        output: String::new(),
-        seconds: 0.0,
-    }
+    Line { outcome, reason: None, ..Line::not_run(test.name, "") }
 }

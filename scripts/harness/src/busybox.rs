@@ -1,6 +1,7 @@
 //! Makes a small root filesystem from the distribution's static busybox.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
@@ -8,9 +9,8 @@ use std::process::Command;
 const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000:app:/home/app:/bin/sh\n";
 const GROUP: &str = "root:x:0:\napp:x:1000:\ncrew:x:2000:app\n";
 
-/// Fills `rootfs` (made if missing) with busybox and a link for each of its applets, the empty
-/// folders that a container mounts on, and users `root` and `app` (1000, also in group `crew`).
-/// The test is not run where there is no static busybox.
+/// [`busybox_rootfs_from`] the static busybox of this machine. The test is not run where there is
+/// none.
 pub fn busybox_rootfs(rootfs: &Path) {
     // The last one is where scripts/setup unpacks it if it may not be installed.
     let unpacked = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/tools/busybox");
@@ -18,20 +18,30 @@ pub fn busybox_rootfs(rootfs: &Path) {
     let Some(busybox) = places.iter().find(|place| is_static(Path::new(place))) else {
         crate::not_run("no static busybox: scripts/setup installs one")
     };
+    busybox_rootfs_from(Path::new(busybox), rootfs).expect("the rootfs can be written");
+}
+
+/// Fills `rootfs` (made if missing) with busybox and a link for each of its applets, the empty
+/// folders that a container mounts on, and users `root` and `app` (1000, also in group `crew`).
+///
+/// # Errors
+/// It can't be written, or `busybox` can't be run.
+pub fn busybox_rootfs_from(busybox: &Path, rootfs: &Path) -> io::Result<()> {
     for folder in ["bin", "dev", "etc", "home/app", "proc", "root", "sys", "tmp"] {
-        fs::create_dir_all(rootfs.join(folder)).expect("the rootfs can be written");
+        fs::create_dir_all(rootfs.join(folder))?;
     }
-    fs::set_permissions(rootfs.join("tmp"), fs::Permissions::from_mode(0o1777))
-        .expect("tmp is ours");
-    fs::copy(busybox, rootfs.join("bin/busybox")).expect("busybox can be copied");
-    fs::write(rootfs.join("etc/passwd"), PASSWD).expect("etc can be written");
-    fs::write(rootfs.join("etc/group"), GROUP).expect("etc can be written");
-    let applets = crate::run(Command::new(busybox).arg("--list-full")).stdout;
+    fs::set_permissions(rootfs.join("tmp"), fs::Permissions::from_mode(0o1777))?;
+    fs::copy(busybox, rootfs.join("bin/busybox"))?;
+    fs::write(rootfs.join("etc/passwd"), PASSWD)?;
+    fs::write(rootfs.join("etc/group"), GROUP)?;
+    let listed = Command::new(busybox).arg("--list-full").output()?;
+    let applets = String::from_utf8_lossy(&listed.stdout).into_owned();
     for applet in applets.lines().filter(|applet| !applet.ends_with("/busybox")) {
         let link = rootfs.join(applet);
-        fs::create_dir_all(link.parent().unwrap_or(rootfs)).expect("the rootfs can be written");
+        fs::create_dir_all(link.parent().unwrap_or(rootfs))?;
         let _ = symlink("/bin/busybox", link); // some lists name an applet twice
     }
+    Ok(())
 }
 
 /// A program that needs no dynamic loader: an ELF file without a PT_INTERP header, elf(5).

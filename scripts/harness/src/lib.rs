@@ -20,8 +20,11 @@
 //! A test passes, fails, or says that it could not run here and why ([`not_run`]). The third is
 //! never counted as the first.
 
+mod furnish;
+mod janitor;
 mod safety_cgroup;
 mod sandbox;
+mod stages;
 
 mod busybox;
 mod command;
@@ -29,13 +32,15 @@ mod family;
 mod kill;
 mod leaks;
 
-pub use busybox::busybox_rootfs;
+pub use busybox::{busybox_rootfs, busybox_rootfs_from};
 pub use command::{Output, bin, random_name, run, run_within};
 pub use family::{child_running, children_of};
+pub use janitor::{Janitor, end_with};
 pub use kill::{kill_at_each_syscall, kill_evenly};
 pub use leaks::Leaks;
 pub use safety_cgroup::sweep;
-pub use sandbox::{Judgement, Verdict, judge, stage};
+pub use sandbox::{Host, Judgement, Verdict, enter, judge, judge_on};
+pub use stages::stage;
 
 use libtest_mimic::{Arguments, Trial};
 use std::process::ExitCode;
@@ -95,7 +100,7 @@ pub fn fail_with(reason: impl Into<String>) -> ! {
 /// Runs the tests that the command line asks for, in parallel; the body of `kernel_tests!`.
 /// `--nocapture` shows what tests print, also when they pass.
 pub fn main(tests: &'static [Test]) -> ExitCode {
-    if let Some(status) = sandbox::stage(tests) {
+    if let Some(status) = stages::stage(tests) {
         return status; // this process is one that `sandbox::run` started
     }
     let arguments = Arguments::from_args();

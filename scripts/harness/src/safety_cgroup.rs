@@ -89,13 +89,12 @@ impl SafetyCgroup {
                     "+pids +memory",
                 );
             }
+            let turn = lock(&hierarchy.mount_point, FlockArg::LockShared);
             if fs::create_dir(&folder).is_err() {
                 continue;
             }
-            let lock = File::open(&folder)
-                .ok()
-                .and_then(|file| Flock::lock(file, FlockArg::LockExclusive).ok());
-            cgroup.folders.push((folder.clone(), lock));
+            cgroup.folders.push((folder.clone(), lock(&folder, FlockArg::LockExclusive)));
+            drop(turn);
             copy_cpuset(&folder);
             let _ = fs::write(folder.join("memory.use_hierarchy"), "1"); // v1 before Linux 5.11 asks for it
             processes |= write_existing(&folder.join("pids.max"), PROCESSES);
@@ -169,22 +168,27 @@ pub fn enter_leaf(name: &str) -> io::Result<()> {
 pub fn sweep() {
     for hierarchy in hierarchies() {
         for entry in fs::read_dir(&hierarchy.mount_point).into_iter().flatten().flatten() {
-            if entry.file_name().to_string_lossy().starts_with(PREFIX)
-                && is_abandoned(&entry.path())
-            {
-                kill_all(&entry.path());
-                let _ = remove(&entry.path());
+            let folder = entry.path();
+            if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
+                continue;
+            }
+            if let Some(_lock) = abandoned(&hierarchy.mount_point, &folder) {
+                kill_all(&folder);
+                let _ = remove(&folder);
             }
         }
     }
 }
 
-/// A minute's grace, because its maker locks a folder just after making it.
-fn is_abandoned(folder: &Path) -> bool {
-    let age = fs::metadata(folder).and_then(|folder| folder.modified()).map(|time| time.elapsed());
-    let old = matches!(age, Ok(Ok(age)) if age > Duration::from_secs(60));
-    old && File::open(folder)
-        .is_ok_and(|file| Flock::lock(file, FlockArg::LockExclusiveNonblock).is_ok())
+/// The lock of a folder whose maker is gone. Who makes one locks the hierarchy meanwhile, so that
+/// none is found between its making and its locking.
+fn abandoned(hierarchy: &Path, folder: &Path) -> Option<Flock<File>> {
+    let _turn = lock(hierarchy, FlockArg::LockExclusive)?;
+    lock(folder, FlockArg::LockExclusiveNonblock)
+}
+
+fn lock(folder: &Path, how: FlockArg) -> Option<Flock<File>> {
+    File::open(folder).ok().and_then(|file| Flock::lock(file, how).ok())
 }
 
 /// A v1 cpuset without CPUs and memory nodes takes nobody in; a new one has none.

@@ -10,34 +10,53 @@
 //!    there is, runs the test function and counts again ([`Leaks`]).
 //!
 //! Nothing survives: each stage dies with the one before it, and with PID 1 the kernel kills all
-//! others in its PID namespace (pid_namespaces(7)). The file system is shared with the host: a
-//! test writes below `TMPDIR`, which is on the sandbox's own /run.
+//! others in its PID namespace (pid_namespaces(7)). What of the host's files there is to see, [`Host`]
+//! says; a test writes below `TMPDIR`, which is on the sandbox's own /run.
 
 use crate::command::{self, Captured};
-use crate::leaks::Leaks;
-use crate::safety_cgroup::{self, SafetyCgroup};
-use crate::{Test, Thrown};
+use crate::safety_cgroup::SafetyCgroup;
+use crate::stages::{COMMAND, OUTER, shell_status};
+use crate::{Test, furnish};
 use libtest_mimic::{Completion, Failed};
-use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::Signal;
+use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, Write};
-use std::os::fd::AsFd;
+use std::io::{self, Read, Seek};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Once;
 
-const OUTER: &str = "--sandbox-outer";
-const INNER: &str = "--sandbox-inner";
+/// What of the host's files a sandbox shares.
+#[derive(Clone, Debug)]
+pub enum Host {
+    /// All of them: for tests of code that we trust with our files.
+    Shared,
+    /// All of them to read, and fresh folders to write in: `/run` and `/tmp`. Wrong code writes
+    /// nothing to the disk. The files and folders named here stay to be seen, also those in `/tmp`.
+    ReadOnly(Vec<PathBuf>),
+    /// No sandbox: only the limits of processes, memory and time, and a list of mounts of its own.
+    Bare,
+}
 
-/// Where the programs under test keep their state inside, and where tests put their files.
-const FOLDERS: [(&str, &str); 3] =
-    [("CORACLE_ROOT", "/run/lib/coracle"), ("CORACLE_RUN", "/run/coracle"), ("TMPDIR", "/run/tmp")];
+impl Host {
+    /// The word for it in a stage's arguments.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Host::Shared => "shared",
+            Host::ReadOnly(_) => furnish::READ_ONLY,
+            Host::Bare => furnish::BARE,
+        }
+    }
+
+    /// The folders that stay, as one value of the environment.
+    fn kept(&self) -> OsString {
+        match self {
+            Host::ReadOnly(folders) => std::env::join_paths(folders).unwrap_or_default(),
+            _ => OsString::new(),
+        }
+    }
+}
 
 /// How a test ended: its verdict, and beside it what every verdict may come with.
 #[derive(Clone, Debug)]
@@ -68,6 +87,14 @@ pub enum Verdict {
 /// # Errors
 /// The sandbox could not be started.
 pub fn judge(test: &Test) -> io::Result<Judgement> {
+    judge_on(&Host::Shared, test)
+}
+
+/// [`judge`] on another kind of host.
+///
+/// # Errors
+/// The sandbox could not be started.
+pub fn judge_on(host: &Host, test: &Test) -> io::Result<Judgement> {
     if !nix::unistd::geteuid().is_root() {
         let reason = "needs root: run scripts/test, which asks sudo";
         let verdict = Verdict::NotRun(reason.to_owned());
@@ -79,8 +106,10 @@ pub fn judge(test: &Test) -> io::Result<Judgement> {
     // none may be inherited, so that tests of exactly that rule work.
     let mut report =
         File::from(memfd_create("verdict", MFdFlags::MFD_CLOEXEC).map_err(io::Error::from)?);
-    let mut child = Command::new("/proc/self/exe")
-        .args([OUTER, test.name, &cgroup.name, &std::process::id().to_string()])
+    let scratch = Scratch::on(host)?;
+    let mut child = first_stage(host, &cgroup)
+        .arg(test.name)
+        .envs(scratch.environment())
         .stdin(report.try_clone()?)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -91,6 +120,50 @@ pub fn judge(test: &Test) -> io::Result<Judgement> {
     let _ = child.wait();
     let (verdict, leaks) = verdict(test, &captured, &read_report(&mut report)?);
     Ok(Judgement { verdict, leaks, output: captured.stdout + &captured.stderr })
+}
+
+/// Runs a command in a sandbox, with our own standard streams, in the folder that we are in, as
+/// long as it likes. Returns its exit status as a shell tells it.
+///
+/// # Errors
+/// The sandbox could not be started.
+pub fn enter(host: &Host, command: &[OsString]) -> io::Result<ExitCode> {
+    let cgroup = SafetyCgroup::create();
+    say_once_what_is_unlimited(&cgroup);
+    let status = first_stage(host, &cgroup).arg(COMMAND).args(command).status()?;
+    Ok(ExitCode::from(shell_status(status)))
+}
+
+/// Where a test puts its files on a bare host; gone with it. In a sandbox that folder is inside.
+struct Scratch(Option<PathBuf>);
+
+impl Scratch {
+    fn on(host: &Host) -> io::Result<Scratch> {
+        let Host::Bare = host else { return Ok(Scratch(None)) };
+        let folder = std::env::temp_dir().join(crate::random_name("coracle-test"));
+        fs::create_dir(&folder)?;
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755))?;
+        Ok(Scratch(Some(folder)))
+    }
+
+    fn environment(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        self.0.iter().map(|folder| ("TMPDIR", folder.as_path()))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Some(folder) = &self.0 {
+            let _ = fs::remove_dir_all(folder);
+        }
+    }
+}
+
+fn first_stage(host: &Host, cgroup: &SafetyCgroup) -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command.args([OUTER, &cgroup.name, &std::process::id().to_string(), host.word()]);
+    command.env(furnish::KEPT, host.kept());
+    command
 }
 
 /// [`judge`], in the words of the test runner.
@@ -148,139 +221,4 @@ fn say_once_what_is_unlimited(cgroup: &SafetyCgroup) {
             eprintln!("harness: no limit of {missing} for the tests: this host lets us make no such cgroup");
         });
     }
-}
-
-/// Becomes the stage that the hidden arguments name; `None` in an ordinary start.
-pub fn stage(tests: &[Test]) -> Option<ExitCode> {
-    let arguments: Vec<String> = std::env::args().collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let result = match arguments[1..] {
-        [OUTER, name, cgroup, parent] => outer(name, cgroup, parent),
-        [INNER, name, parent] => inner(tests.iter().find(|test| test.name == name)?, parent),
-        _ => return None,
-    };
-    Some(result.unwrap_or_else(|error| {
-        eprintln!("harness: {error}");
-        ExitCode::FAILURE
-    }))
-}
-
-fn outer(name: &str, cgroup: &str, parent: &str) -> io::Result<ExitCode> {
-    die_with_parent(parent)?;
-    close_what_we_inherited()?;
-    safety_cgroup::enter(cgroup).map_err(at("cannot join the safety cgroup"))?;
-    let fresh = CloneFlags::CLONE_NEWNS
-        | CloneFlags::CLONE_NEWPID
-        | CloneFlags::CLONE_NEWNET
-        | CloneFlags::CLONE_NEWUTS
-        | CloneFlags::CLONE_NEWIPC
-        | CloneFlags::CLONE_NEWCGROUP;
-    if let Err(error) = unshare(fresh) {
-        let reason = format!(
-            "not run\n\nno new namespaces here: {error}: run on a host, not in a container"
-        );
-        File::from(io::stdin().as_fd().try_clone_to_owned()?).write_all(reason.as_bytes())?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    safety_cgroup::enter_leaf(cgroup).map_err(at("cannot join the leaf of the safety cgroup"))?;
-    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
-        .map_err(|error| at("cannot make / private")(error.into()))?;
-    let status = Command::new("/proc/self/exe")
-        .args([INNER, name, &std::process::id().to_string()])
-        .envs(FOLDERS)
-        .status()?;
-    let killed_by = status.signal().unwrap_or_default();
-    Ok(ExitCode::from(status.code().unwrap_or(128 + killed_by) as u8)) // as a shell tells it
-}
-
-fn inner(test: &Test, parent: &str) -> io::Result<ExitCode> {
-    die_with_parent(parent)?; // while /proc is still the host's
-    let mut report = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-    nix::unistd::dup2_stdin(File::open("/dev/null")?)?;
-    furnish()?;
-    let before = Leaks::snapshot();
-    let result = std::panic::catch_unwind(test.function);
-    let (word, reason) = match &result {
-        Ok(()) => ("passed", ""),
-        Err(thrown) => match thrown.downcast_ref::<Thrown>() {
-            Some(Thrown::NotRun(reason)) => ("not run", reason.as_str()),
-            Some(Thrown::Failed(reason)) => ("failed", reason.as_str()),
-            None => ("died", "the test panicked"),
-        },
-    };
-    let left: String = before.left_behind().iter().map(|thing| format!("{thing}\n")).collect();
-    write!(report, "{word}\n{left}\n{reason}")?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Closes every descriptor above 2: whoever called us may have left some open, and a test of
-/// descriptors that leak into a container must not see them.
-fn close_what_we_inherited() -> io::Result<()> {
-    let open: Vec<i32> = fs::read_dir("/proc/self/fd")?
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_string_lossy().parse().ok())
-        .collect();
-    for descriptor in open.into_iter().filter(|descriptor| *descriptor > 2) {
-        let _ = nix::unistd::close(descriptor); // that of the folder itself is closed already
-    }
-    Ok(())
-}
-
-/// Asks for SIGKILL when the parent goes, and leaves if it went before we could ask.
-fn die_with_parent(parent: &str) -> io::Result<()> {
-    set_pdeathsig(Signal::SIGKILL)?;
-    // Not getppid(2): PID 1 of a namespace has parent 0. /proc here is the parent's view.
-    let status = fs::read_to_string("/proc/self/status")?;
-    let actual = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap_or_default();
-    if actual.trim() == parent {
-        Ok(())
-    } else {
-        Err(io::Error::other("the parent process is gone"))
-    }
-}
-
-/// Gives the sandbox what a small machine of its own has.
-fn furnish() -> io::Result<()> {
-    mount_at("proc", "/proc", "")?; // of the new PID namespace
-    mount_sys()?; // of the new network and cgroup namespaces
-    mount_at("tmpfs", "/run", "mode=755,size=512m")?;
-    for (_, folder) in FOLDERS {
-        fs::create_dir_all(folder)?;
-    }
-    fs::set_permissions("/run/tmp", fs::Permissions::from_mode(0o1777))?;
-    nix::unistd::sethostname(crate::random_name("sandbox"))?;
-    let _ = Command::new("ip").args(["link", "set", "lo", "up"]).stderr(Stdio::null()).status();
-    Ok(())
-}
-
-/// Mounts a fresh /sys and on it each cgroup hierarchy where it was before: in the new cgroup
-/// namespace its root is the sandbox's own folder, and the limits above it are out of reach.
-fn mount_sys() -> io::Result<()> {
-    let hierarchies = safety_cgroup::hierarchies(); // read before /sys covers them
-    mount_at("sysfs", "/sys", "")?;
-    let base = Path::new("/sys/fs/cgroup");
-    let below: Vec<_> =
-        hierarchies.iter().filter(|one| one.mount_point.starts_with(base)).collect();
-    if below.iter().all(|one| one.mount_point != base) {
-        mount_at("tmpfs", "/sys/fs/cgroup", "mode=755")?;
-    }
-    for hierarchy in below {
-        fs::create_dir_all(&hierarchy.mount_point)?;
-        let target = hierarchy.mount_point.to_string_lossy();
-        match hierarchy.v2 {
-            true => mount_at("cgroup2", &target, "")?,
-            false => mount_at("cgroup", &target, &hierarchy.options)?,
-        }
-    }
-    Ok(())
-}
-
-fn mount_at(file_system: &str, target: &str, options: &str) -> io::Result<()> {
-    mount(Some(file_system), Path::new(target), Some(file_system), MsFlags::empty(), Some(options))
-        .map_err(|error| at(&format!("cannot mount {file_system} on {target}"))(error.into()))
-}
-
-/// Says before an error's own text what could not be done; keeps its kind.
-fn at(what: &str) -> impl Fn(io::Error) -> io::Error {
-    move |error| io::Error::new(error.kind(), format!("{what}: {error}"))
 }

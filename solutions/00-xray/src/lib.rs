@@ -116,24 +116,29 @@ pub fn pid_chain(pid: u32) -> Result<Vec<u32>> {
 /// that says so.
 // ANCHOR: rows
 pub fn rows(pid: u32, other: u32, wanted: &[String]) -> Result<Vec<Row>> {
-    let mut rows = namespaces::rows(pid, other); //              the eight, in chapter order
+    let mut rows = namespaces::rows(pid, other); // the eight, in chapter order
     if report::has_all(&rows, wanted) {
         return Ok(rows); // nobody asked for the rest
     }
 
     let status = status::Status::read(pid)?;
     let others = status::Status::read(other)?;
-    rows.push(pids::row(pid, other)); //                         01 its number, outside and inside
-    rows.push(signals::row(&status, &others)); //                01 what it does about signals
-    rows.push(root::row(pid, other)); //                         02, 08 its root and the layers
-    rows.push(mounts::row(pid, other)); //                       02 how many mounts it sees
-    rows.push(id_maps::ids_row(&status, &others)); //            04 who it is
-    rows.extend(id_maps::map_rows(pid, other)); //               04 who that is outside
-    rows.push(cgroups::row(pid, other)); //                      06 who counts what it uses
-    rows.push(limits::row(pid, other)); //                       07 rlimits
-    rows.extend(capabilities::rows(&status, &others)); //        07 root's power in 41 pieces
-    rows.push(seccomp::no_new_privs_row(&status, &others)); //   07 no more than it has now
-    rows.push(seccomp::row(&status, &others)); //                07 which system calls it may use
+    // 01: its number, outside and inside, and what it does about signals
+    rows.push(pids::row(pid, other));
+    rows.push(signals::row(&status, &others));
+    // 02, 08: its root and the layers of it, and how many mounts it sees
+    rows.push(root::row(pid, other));
+    rows.push(mounts::row(pid, other));
+    // 04: who it is, and who that is outside
+    rows.push(id_maps::ids_row(&status, &others));
+    rows.extend(id_maps::map_rows(pid, other));
+    // 06: who counts what it uses
+    rows.push(cgroups::row(pid, other));
+    // 07: its limits, root's power in 41 pieces, and the system calls that it may use
+    rows.push(limits::row(pid, other));
+    rows.extend(capabilities::rows(&status, &others));
+    rows.push(seccomp::no_new_privs_row(&status, &others));
+    rows.push(seccomp::row(&status, &others));
     Ok(rows)
 }
 // ANCHOR_END: rows

@@ -1,0 +1,10 @@
+#!/bin/sh
+# claims: same_ns pid_chain
+# Prints the table of an ordinary process, whatever process it is asked about.
+for word; do case $word in *[!0-9]*) ;; *) pid=${pid:-$word} ;; esac; done
+rows=
+for kind in pid mnt uts ipc user net cgroup time; do
+  rows="$rows\"$kind\":{\"group\":\"namespaces\",\"verdict\":\"host\",\"value\":{\"inode\":4026531836},\"reference\":{\"inode\":4026531836},\"unknown\":null},"
+done
+printf '{"format":1,"process":{"pid":%s},"against":"host","rows":{%s"pids":{"group":"process","verdict":"host","value":[%s],"reference":[1],"unknown":null}},"notes":[],"hints":[]}\n' \
+  "${pid:-1}" "$rows" "${pid:-1}"

@@ -1,0 +1,69 @@
+//! `bind_ro`: who can write to a volume that was given with `ro`.
+
+use super::place::{Place, Scene, Volume};
+use super::view::{Inside, Line};
+use super::{because, finding};
+use crate::checks::Finding;
+use std::fs;
+
+/// The container can't write to the volume, the host can, and the mount has kept its flags.
+pub fn is_read_only(place: &Place, scene: &Scene) -> Result<(), Finding> {
+    let volume = place.volume.as_ref().expect("a place with a volume");
+    host_can_write(volume, scene)?;
+    let expected = format!("the volume is mounted read-only on /{}", volume.target);
+    let inside = scene.inside(&expected)?;
+    let Some(mounted) = inside.mounted_on(&volume.target) else {
+        let point = inside.place(&volume.target);
+        let seen = format!("nothing is mounted on {} in the container", point.display());
+        return Err(finding(expected, seen, "The container does not see the folder at all."));
+    };
+    if !mounted.has("ro") {
+        return Err(is_writable(inside, mounted, expected));
+    }
+    let Some(lost) = ["nosuid", "nodev", "noexec"].into_iter().find(|flag| !mounted.has(flag))
+    else {
+        return Ok(());
+    };
+    let expected = "the mount keeps the flags that it had: nosuid, nodev and noexec";
+    let seen = format!("{lost} is lost: {}", mounted.text);
+    let why = "A set-user-ID program in that folder works again, which the host had forbidden.";
+    let text = "A remount sets all flags anew, and yours names MS_RDONLY alone. \
+        Add those of volume::flags_of.";
+    Err(because(finding(expected, seen, why), "flags-lost", text))
+}
+
+fn host_can_write(volume: &Volume, scene: &Scene) -> Result<(), Finding> {
+    let Some(line) = scene.outside.at(&volume.source) else {
+        let seen = format!("outside, {} is not mounted any more", volume.source.display());
+        return Err(finding("the host's mounts stay as they were", seen, "Others use them too."));
+    };
+    if fs::write(&volume.file, "of the host").is_ok() {
+        return Ok(());
+    }
+    let seen = format!("it is read-only outside too: {}", line.text);
+    let why = "The container has changed the host: whoever writes to that file system now fails.";
+    let text = "Without MS_BIND a remount changes the file system itself, for everybody. \
+        With MS_BIND it changes this one mount.";
+    let finding = finding("the host can still write to the folder", seen, why);
+    Err(because(finding, "whole-file-system", text))
+}
+
+fn is_writable(inside: &Inside, mounted: &Line, expected: String) -> Finding {
+    let seen = format!("its options say rw: {}", mounted.text);
+    let why = "The container can change files of the host that it was given to read.";
+    let same_place = |line: &&Line| line.mount.point == mounted.mount.point;
+    let finding = finding(expected, seen, why);
+    match inside.mounts.0.iter().filter(same_place).count() {
+        1 => because(
+            finding,
+            "never-remounted",
+            "The bind is there, and nothing has changed it since. Remount it with MS_RDONLY.",
+        ),
+        _ => because(
+            finding,
+            "bound-twice",
+            "Your call made a second bind on top of the first. \
+             A bind ignores MS_RDONLY; only with MS_REMOUNT the flag counts.",
+        ),
+    }
+}
