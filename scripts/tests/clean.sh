@@ -15,7 +15,7 @@ expect() { # condition...
 
 dead=$(id) running=$(id) half=$(id)
 mkdir -p "$CORACLE_RUN"/{"$dead","$running",not-ours} "$CORACLE_ROOT"/containers/{"$dead","$running","$half",not-ours}/upper
-mkdir -p "$CORACLE_ROOT"/{images,layers/sha256/abc,unpacking/{old,new}}
+mkdir -p "$CORACLE_ROOT"/{blobs,layers/sha256/abc,unpacking/{old,new}}
 flock --no-fork "$CORACLE_RUN/$running" flock --no-fork "$CORACLE_ROOT/unpacking/new" sleep 60 &
 holder=$!
 until ! flock -n "$CORACLE_ROOT/unpacking/new" true; do sleep 0.05; done
@@ -33,7 +33,7 @@ for gone in run/$dead root/containers/$dead root/containers/$half root/unpacking
   expect test ! -e "$folder/$gone"
 done
 for stays in run/$running root/containers/$running/upper root/unpacking/new run/not-ours \
-  root/containers/not-ours/upper root/layers/sha256/abc root/images; do
+  root/containers/not-ours/upper root/layers/sha256/abc root/blobs; do
   expect test -e "$folder/$stays"
 done
 

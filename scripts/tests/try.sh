@@ -30,6 +30,6 @@ done
 what_is_there > "$work/after"
 diff "$work/before" "$work/after" || fail "the tour left something"
 left=$(scripts/as-root find "$work/store" -mindepth 1 -maxdepth 1 -printf '%f\n' | sort | xargs)
-[ "$left" = "chains containers layers try unpacking" ] || fail "in the store: $left"
+[ "$left" = "blobs chains containers downloading index.json layers oci-layout try unpacking" ] || fail "in the store: $left"
 [ -z "$(scripts/as-root ls "$work/store/containers" "$work/store/unpacking" | grep -v ':$' | xargs)" ] \
   || fail "a container was left"

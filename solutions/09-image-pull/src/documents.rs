@@ -13,6 +13,9 @@ use std::collections::BTreeMap;
 /// No document of an honest image comes near this many bytes (registries refuse larger ones too).
 pub(crate) const LARGEST_DOCUMENT: u64 = 4 << 20;
 
+/// The annotation under which a layout keeps an image's tag.
+pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
 /// overlayfs takes no more lower folders than this (`OVL_MAX_STACK`).
 const MOST_LAYERS: usize = 500;
 
@@ -35,9 +38,21 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
+    /// Points at bytes that are known.
+    pub(crate) fn new(media_type: String, digest: Digest, size: u64) -> Descriptor {
+        let annotations = BTreeMap::new();
+        Descriptor { media_type, digest, size, platform: None, annotations }
+    }
+
     /// The tag under which the index of a layout lists this blob.
     pub fn tag(&self) -> Option<&str> {
-        self.annotations.get("org.opencontainers.image.ref.name").map(String::as_str)
+        self.annotations.get(REF_NAME).map(String::as_str)
+    }
+
+    /// The same under another tag.
+    pub(crate) fn tagged(&self, tag: &str) -> Descriptor {
+        let annotations = BTreeMap::from([(REF_NAME.to_owned(), tag.to_owned())]);
+        Descriptor { annotations, ..self.clone() }
     }
 
     /// Whether this is a further list to choose from, not an image.
@@ -49,7 +64,7 @@ impl Descriptor {
         .contains(&self.media_type.as_str())
     }
 
-    fn is_image_config(&self) -> bool {
+    pub(crate) fn is_image_config(&self) -> bool {
         [
             "application/vnd.oci.image.config.v1+json",
             "application/vnd.docker.container.image.v1+json",
@@ -131,7 +146,8 @@ pub struct RootFs {
 }
 
 impl Index {
-    pub(crate) fn parse(json: &[u8]) -> Result<Index> {
+    /// Reads an index.
+    pub fn parse(json: &[u8]) -> Result<Index> {
         let index: Index = parse(json)?;
         ensure!(index.schema_version == 2, "its schemaVersion is {}, not 2", index.schema_version);
         Ok(index)
@@ -140,7 +156,7 @@ impl Index {
 
 impl Manifest {
     /// Reads a manifest and refuses one that is no image or that no kernel could mount.
-    pub(crate) fn parse(json: &[u8]) -> Result<Manifest> {
+    pub fn parse(json: &[u8]) -> Result<Manifest> {
         let version: SchemaVersion = parse(json)?;
         let version = version.schema_version;
         ensure!(
@@ -166,7 +182,8 @@ impl Manifest {
 }
 
 impl Config {
-    pub(crate) fn parse(json: &[u8]) -> Result<Config> {
+    /// Reads a config.
+    pub fn parse(json: &[u8]) -> Result<Config> {
         parse(json)
     }
 }

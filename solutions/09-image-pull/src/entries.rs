@@ -9,10 +9,13 @@
 //! as `security.capability` may contain, and it then overlooks the rest. In doubt this reads an
 //! archive as Go's archive/tar does, so that an image means here what it means to docker.
 
-use crate::pax::{self, decimal, time};
-use crate::sparse::Sparse;
+mod pax;
+mod sparse;
+
 use anyhow::{Context, Result, bail, ensure};
+use pax::{decimal, time};
 use rustix::fs::Timespec;
+use sparse::Sparse;
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
@@ -75,6 +78,16 @@ impl<R: Read> Entries<R> {
         Entries { tar, content: 0, padding: 0 }
     }
 
+    /// What the archive is read from.
+    pub fn archive(&self) -> &R {
+        &self.tar
+    }
+
+    /// Bytes of the entry's content that have not been read.
+    pub fn left(&self) -> u64 {
+        self.content
+    }
+
     /// The next entry, or `None` at the end of the archive.
     pub fn next(&mut self) -> Result<Option<Entry>> {
         let mut extensions = Extensions::default();
@@ -94,7 +107,9 @@ impl<R: Read> Entries<R> {
 
     /// Skips what is left of the last entry and reads the next header.
     fn header(&mut self) -> Result<Option<Header>> {
-        self.skip_rest().context("cannot read on")?;
+        if !self.skip_rest().context("cannot read on")? {
+            return Ok(None);
+        }
         let mut header = Header::new_old();
         if !self.block(header.as_mut_bytes()).context("cannot read a header")? {
             return Ok(None);
@@ -140,14 +155,14 @@ impl<R: Read> Entries<R> {
         Ok(content)
     }
 
-    fn skip_rest(&mut self) -> io::Result<()> {
+    /// `false`: after the content there was nothing, not even what fills its last block. umoci
+    /// 0.4.7 ends an archive so, and Go takes it for an end.
+    fn skip_rest(&mut self) -> io::Result<bool> {
         io::copy(self, &mut io::sink())?;
         let padding = io::copy(&mut self.tar.by_ref().take(self.padding), &mut io::sink())?;
-        if padding < self.padding {
-            return Err(ends_early());
-        }
+        let goes_on = padding == self.padding;
         self.padding = 0;
-        Ok(())
+        Ok(goes_on)
     }
 
     fn entry(&mut self, header: &Header, size: u64, extensions: Extensions) -> Result<Entry> {

@@ -3,13 +3,16 @@
 //! The store keeps layers apart and lets overlayfs lay them over each other. Here they are written
 //! on top of each other, from the lowest up, as `docker export` or `umoci unpack` would show them.
 
+use crate::documents::Layer;
 use crate::entries::{Entry, Kind};
 use crate::markers::{is_folder, marked};
+use crate::progress::{Progress, Step};
 use crate::remove::{empty, names, remove};
-use crate::store::explain_full;
+use crate::room::explain_full;
+use crate::source::{Source, Wanted};
+use crate::store::workplace::Workplace;
 use crate::unpack::{Pass, is_missing, keeping_times};
-use crate::workplace::Workplace;
-use crate::{Found, Image, Platform, attributes, find, safe_path, unpack_layer};
+use crate::{Found, Image, Platform, attributes, find, parallel, safe_path, unpack_layer};
 use anyhow::{Context, Result, ensure};
 use rustix::fs::{AtFlags, renameat, statat};
 use rustix::io::Errno;
@@ -22,36 +25,39 @@ use std::path::Path;
 /// The name of our folder in the target while we work. An image has no file of this name.
 const WORKPLACE: &str = ".image-pull-unpacking";
 
-/// Unpacks the image that `source` has for `platform` into `target`, which must be empty or absent.
+/// Unpacks the image that is `wanted` for `platform` into `target`, which must be empty or absent.
 ///
 /// The files appear in `target` when all is done and checked; a failure leaves it as it was. They
 /// have the image's owners and permissions: keep others out if you do not trust its set-user-id
 /// programs.
-pub fn pull_flat(source: &str, platform: &Platform, target: &Path) -> Result<Image> {
-    let found = find(source, platform)?;
+pub fn pull_flat(wanted: impl Into<Wanted>, platform: &Platform, target: &Path) -> Result<Image> {
+    let wanted = wanted.into();
     let made = make_or_check_empty(target)
         .with_context(|| format!("cannot unpack into {}", target.display()))?;
-    let unpacked = unpack(&found, target).map_err(|error| explain_full(error, target));
+    let unpacked = unpack(&wanted, platform, target).map_err(|error| explain_full(error, target));
     if unpacked.is_err() && made {
         let _ = fs::remove_dir(target); // the error that counts is the one that we have
     }
-    unpacked?;
-    let Found { digest, config, .. } = found;
-    Ok(Image { reference: source.to_owned(), digest, config, layers: vec![target.to_owned()] })
+    Ok(unpacked?.image(wanted.source, &[target.to_owned()], None))
 }
 
-fn unpack(image: &Found, target: &Path) -> Result<()> {
+fn unpack(wanted: &Wanted, platform: &Platform, target: &Path) -> Result<Found> {
     let workplace = Workplace::claim(target.join(WORKPLACE))?;
+    // What a registry sends lies beside the files that are made of it, and goes when they are done.
+    let image = find(Source::open(wanted, workplace.path())?, platform)?;
+    fetch(&image, &wanted.progress)?;
     let folder = workplace.folder()?;
     for (number, layer) in image.layers.iter().enumerate() {
+        wanted.progress.layer(&layer.blob.digest, Step::Extracting);
         let unpack = |pass| {
-            unpack_layer(&image.layout, layer, &folder, pass)
+            unpack_layer(&image.source, layer, &folder, pass)
                 .with_context(|| format!("cannot unpack layer {}", layer.diff_id))
         };
         if number > 0 {
             unpack(Pass::Remove)?;
         }
         unpack(Pass::Add)?;
+        wanted.progress.layer(&layer.blob.digest, Step::Complete);
     }
     let cannot = || format!("cannot put the files into {}", target.display());
     let top = File::open(target).with_context(cannot)?;
@@ -62,7 +68,15 @@ fn unpack(image: &Found, target: &Path) -> Result<()> {
         Ok(())
     })?;
     drop(workplace); // now, because it changes the times of `top`
-    attributes::copy(&folder, &top).with_context(cannot)
+    attributes::copy(&folder, &top).with_context(cannot)?;
+    Ok(image)
+}
+
+/// All layers, several at once; they are unpacked one onto another.
+fn fetch(image: &Found, progress: &Progress) -> Result<()> {
+    image.source.prepare(image.layers.iter().map(|layer| &layer.blob))?;
+    let fetch = |layer: &Layer| image.source.fetch(&layer.blob, progress);
+    parallel::fetch_and_map(&image.layers, fetch, |_| Ok(())).map(drop)
 }
 
 /// Makes sure of an empty folder. `true`: it was not there before.

@@ -17,22 +17,23 @@
 mod attributes;
 mod below;
 mod decompress;
-mod dependent;
 mod digest;
 mod documents;
 mod entries;
 mod flat;
-mod layout;
+mod found;
 mod markers;
 mod parallel;
-mod pax;
 mod platform;
+mod progress;
+mod reference;
+mod registry;
 mod remove;
-mod sparse;
+mod room;
+mod source;
 mod store;
 mod unpack;
 mod verified;
-mod workplace;
 
 #[cfg(test)]
 mod tests;
@@ -40,84 +41,73 @@ mod tests;
 pub use digest::Digest;
 pub use documents::{Config, Descriptor, Index, Manifest, Process, RootFs};
 pub use flat::pull_flat;
+pub use found::Image;
 pub use platform::Platform;
+pub use progress::Progress;
+pub use reference::Reference;
+pub use registry::{Access, Challenge};
 pub use remove::remove;
-pub use store::Store;
+pub use source::{Wanted, import, is_local};
+pub use store::{Collected, Listed, Listing, Store};
 
 use anyhow::{Context, Result, bail, ensure};
 use decompress::decompress;
 use documents::Layer;
-use layout::Layout;
+use found::Found;
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use source::Source;
 use std::cmp::Reverse;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
+use store::dependent;
 use unpack::Pass;
 use verified::Verified;
 
-/// An image that is here, unpacked.
-#[derive(Clone, Debug)]
-pub struct Image {
-    /// The source as it was asked for.
-    pub reference: String,
-    /// The digest of the manifest.
-    pub digest: Digest,
-    /// How to run it.
-    pub config: Config,
-    /// The folder of each layer, lowest first, as `overlay` wants them: each one once.
-    pub layers: Vec<PathBuf>,
-}
-
-/// Brings the image that `source` (`oci:DIR` or `oci:DIR:TAG`) has for `platform` into the store.
+/// Brings the image that is `wanted` for `platform` into the store.
 ///
-/// Layers are unpacked in parallel; those that are there already are not read again. All threads
-/// have ended when this returns.
+/// Layers come and are unpacked in parallel; what is there already is neither fetched nor read
+/// again. Images on this machine's disk are unpacked from where they are. All threads have ended
+/// when this returns.
 // ANCHOR: pull
-pub fn pull(store: &Store, source: &str, platform: &Platform) -> Result<Image> {
-    let found = find(source, platform)?;
-    let alone = parallel::map(&found.layers, |layer| {
+pub fn pull(store: &Store, wanted: impl Into<Wanted>, platform: &Platform) -> Result<Image> {
+    let wanted = wanted.into();
+    let found = find(Source::open(&wanted, store.root())?, platform)?;
+    let (source, progress) = (&found.source, &wanted.progress);
+    source.prepare(found.layers.iter().map(|layer| &layer.blob))?; // is there room?
+    let fetch = |layer: &Layer| source.fetch(&layer.blob, progress);
+    let alone = parallel::fetch_and_map(&found.layers, fetch, |layer| {
         let pass = Pass::Apart { below: None };
-        store.layer(layer, |folder| unpack_layer(&found.layout, layer, folder, pass))
+        progress.unpacking(store, layer, |folder| unpack_layer(source, layer, folder, pass))
     })?;
     let all = dependent::unpack_rest(store, &found, alone)?; // seldom any
-    // overlayfs takes a folder once. Where an image repeats a layer, the topmost shows it all.
-    let is_topmost = |(at, layer): &(usize, &PathBuf)| !all[at + 1..].contains(layer);
-    let layers =
-        all.iter().enumerate().filter(is_topmost).map(|(_, layer)| layer.clone()).collect();
-    Ok(Image { reference: source.to_owned(), digest: found.digest, config: found.config, layers })
+    let name = source.name(); // listed last, when all of it is here
+    let listing = name.map(|name| store.list(name, &found.manifest, &found.top)).transpose()?;
+    Ok(found.image(wanted.source, &all, listing))
 }
 // ANCHOR_END: pull
-
-/// What the documents of an image say.
-struct Found {
-    layout: Layout,
-    digest: Digest,
-    config: Config,
-    layers: Vec<Layer>,
-}
 
 /// An index may name indexes. Honest ones go one level deep.
 const DEEPEST_INDEX: usize = 8;
 
 /// Walks from the index to the manifest to the config, checking each on the way.
 // ANCHOR: find
-fn find(source: &str, platform: &Platform) -> Result<Found> {
-    let layout = Layout::open(source)?;
-    let mut chosen = pick_platform(&layout.images()?, platform)?.clone();
+fn find(source: Source, platform: &Platform) -> Result<Found> {
+    let mut chosen = pick_platform(&source.images()?, platform)?.clone();
+    let (top, tag) = (chosen.digest.clone(), chosen.tag().map(str::to_owned));
     for _ in 0..DEEPEST_INDEX {
         if !chosen.is_index() {
             break;
         }
-        let index = layout.document(&chosen).and_then(|json| Index::parse(&json));
+        let index = source.document(&chosen).and_then(|json| Index::parse(&json));
         let index = index.with_context(|| format!("cannot read index {}", chosen.digest))?;
         chosen = pick_platform(&index.manifests, platform)?.clone();
     }
     let digest = chosen.digest.clone();
-    let manifest = layout.document(&chosen).and_then(|json| Manifest::parse(&json));
+    let manifest = source.document(&chosen).and_then(|json| Manifest::parse(&json));
     let manifest = manifest.with_context(|| format!("cannot read manifest {digest}"))?;
-    let config = layout.document(&manifest.config).and_then(|json| Config::parse(&json));
+    let config = source.document(&manifest.config).and_then(|json| Config::parse(&json));
     let config =
         config.with_context(|| format!("cannot read config {}", manifest.config.digest))?;
     // The manifest may have come without a platform, and it can lie. The config is what we run.
@@ -126,8 +116,9 @@ fn find(source: &str, platform: &Platform) -> Result<Found> {
         made_for.suits(platform).is_some(),
         "the image is for {made_for}, not for {platform}\nhint: --platform {made_for} takes it as it is"
     );
+    let config_blob = manifest.config.clone();
     let layers = documents::layers(manifest, &config)?;
-    Ok(Found { layout, digest, config, layers })
+    Ok(Found { source, top, tag, manifest: chosen, config_blob, config, layers })
 }
 // ANCHOR_END: find
 
@@ -153,17 +144,17 @@ pub(crate) fn pick_platform<'a>(
 
 /// Unpacks one layer into `folder`. Only when this returns well are the files what they should be.
 // ANCHOR: unpack_layer
-fn unpack_layer(layout: &Layout, layer: &Layer, folder: &OwnedFd, pass: Pass) -> Result<()> {
+fn unpack_layer(source: &Source, layer: &Layer, folder: &OwnedFd, pass: Pass) -> Result<()> {
     let Descriptor { digest, size, .. } = &layer.blob;
-    let mut blob = Verified::new(layout.blob(&layer.blob)?, digest, Some(*size));
+    let mut blob = Verified::new(source.blob(&layer.blob)?, digest, Some(*size));
     let mut unpack = || -> Result<()> {
-        let mut tar = Verified::new(decompress(&mut blob)?, &layer.diff_id, None);
+        let mut tar = Verified::new(decompress(&mut blob, *size)?, &layer.diff_id, None);
         unpack::archive(&mut tar, folder, pass)?;
         tar.finish() // an archive may end before its bytes do; the digests are over all of them
     };
     let unpacked = unpack();
     blob.finish()?; // a damaged blob explains whatever else went wrong
-    unpacked
+    unpacked.map_err(|error| room::measure(error, source, &layer.blob))
 }
 // ANCHOR_END: unpack_layer
 

@@ -1,17 +1,22 @@
-//! `image-pull oci:DIR[:TAG]`: unpacks an image, checking every byte of it.
+//! `image-pull REF`: brings an image here and unpacks it, checking every byte of it.
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use image::{Image, Platform, Store};
+use image::{Access, Image, Platform, Progress, Store, Wanted};
 use std::io::{self, Write, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Unpack an image: each layer into a folder of the store, or all of them into one folder.
+/// Pull an image: each layer into a folder of the store, or all of them into one folder.
+///
+/// Prints the folders, lowest layer first, and last the digest of the manifest. Credentials are
+/// those that `docker login` has left.
 #[derive(Parser)]
-#[command(version, after_help = "Example: sudo image-pull oci:/tmp/debian:latest --to /tmp/rootfs")]
+#[command(version, after_help = "Example: sudo image-pull alpine --to /tmp/rootfs")]
 struct Args {
-    /// The image: oci:DIR or oci:DIR:TAG, an OCI image layout on disk
+    /// The image: a name such as alpine or host:5000/a/b:tag, or oci:DIR[:TAG],
+    /// oci-archive:FILE[:TAG], docker-archive:FILE[:NAME]
+    #[arg(value_name = "REF")]
     source: String,
     /// The machine that the image should be for [default: this one]
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
@@ -19,6 +24,12 @@ struct Args {
     /// Unpack all layers into this folder, which must be empty or absent; the store is not used
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
+    /// Say nothing of what is on its way
+    #[arg(short, long)]
+    quiet: bool,
+    /// Plain HTTP, and certificates that nobody vouches for, will do
+    #[arg(long)]
+    insecure: bool,
     /// The folder of the store
     #[arg(long, env = "CORACLE_ROOT", default_value = "/var/lib/coracle", value_name = "DIR")]
     root: PathBuf,
@@ -30,9 +41,12 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<u8> {
     let platform = args.platform.clone().unwrap_or_else(Platform::host);
+    let progress = if args.quiet { Progress::Quiet } else { Progress::on_stderr() };
+    let access = Access { insecure: args.insecure, ..Access::default() };
+    let wanted = Wanted { source: args.source.clone(), access, progress, here: None };
     let image = match &args.to {
-        Some(folder) => image::pull_flat(&args.source, &platform, folder)?,
-        None => image::pull(&Store::open(&args.root)?, &args.source, &platform)?,
+        Some(folder) => image::pull_flat(wanted, &platform, folder)?,
+        None => image::pull(&Store::open(&args.root)?, wanted, &platform)?,
     };
     report(&image).context("cannot write to standard output")?;
     Ok(0)

@@ -1,6 +1,9 @@
 //! Keeps unpacked layers under one folder, for several processes at once.
 //!
 //! ```text
+//! ROOT/oci-layout, index.json       which images are here: an image layout like any other
+//! ROOT/blobs/sha256/<digest>        their documents and their layers as they came, compressed
+//! ROOT/downloading/<digest>         a blob on its way
 //! ROOT/layers/sha256/<diffID>/     a layer: as soon as its folder is there, it is complete
 //! ROOT/chains/sha256/<chainID>/    the same, of a layer that is not complete without those below
 //! ROOT/unpacking/<ID>/             one on its way; locked by who works on it
@@ -8,22 +11,38 @@
 //!
 //! A layer is unpacked in `unpacking`, checked to the last byte and then renamed. A process that
 //! is killed leaves its lock to the kernel and its remains to the next pull.
+//!
+//! Side files: `blobs.rs` brings blobs in, `list.rs` lists images, `collect.rs` removes what none
+//! needs.
 
-use crate::dependent;
+pub(crate) mod blobs;
+mod collect;
+pub(crate) mod dependent;
+mod list;
+pub(crate) mod workplace;
+
+pub use collect::Collected;
+pub use list::{Listed, Listing};
+
 use crate::documents::Layer;
-use crate::workplace::Workplace;
-use anyhow::{Context, Error, Result};
-use rustix::fs::{statvfs, syncfs};
-use rustix::io::Errno;
+use crate::remove::open_folder;
+use crate::room::explain_full;
+use anyhow::{Context, Result};
+use blobs::Blobs;
+use rustix::fs::{CWD, FlockOperation, flock, syncfs};
+use rustix::io::retry_on_intr;
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use workplace::Workplace;
 
 /// Images and their unpacked layers on this machine.
 pub struct Store {
     root: PathBuf,
+    /// Held together with all others who use the store: nobody collects meanwhile.
+    lock: OwnedFd,
 }
 
 impl Store {
@@ -31,20 +50,57 @@ impl Store {
     ///
     /// Nobody but its owner may enter: layers hold device nodes and set-user-id programs.
     pub fn open(root: &Path) -> Result<Store> {
-        let store = Store { root: root.to_owned() };
         let cannot = || {
             format!(
                 "cannot open the store {}\nhint: run it as root, or set CORACLE_ROOT to a folder of yours",
                 root.display()
             )
         };
-        for folder in [root, &store.layers(), &store.chains(), &store.unpacking()] {
-            let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-            made.with_context(cannot)?;
-        }
+        let make = |folder: &Path| DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        make(root).with_context(cannot)?;
         fs::set_permissions(root, Permissions::from_mode(0o700)).with_context(cannot)?;
+        let lock = open_folder(CWD, root).with_context(cannot)?;
+        retry_on_intr(|| flock(&lock, FlockOperation::LockShared)).with_context(cannot)?;
+        let store = Store { root: root.to_owned(), lock };
+        for folder in [store.layers(), store.chains(), store.unpacking()] {
+            make(&folder).with_context(cannot)?;
+        }
+        Blobs::open(root).with_context(cannot)?;
+        for (name, text) in [
+            ("oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#),
+            ("index.json", r#"{"schemaVersion":2,"manifests":[]}"#),
+        ] {
+            store.write_new(name, text).with_context(cannot)?;
+        }
         Workplace::remove_abandoned(&store.unpacking());
         Ok(store)
+    }
+
+    /// The folder that it is in.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn blobs(&self) -> Blobs {
+        Blobs::of(&self.root)
+    }
+
+    /// Writes a file unless it is there. Of several who do so at once one succeeds, and the file is
+    /// never seen half.
+    fn write_new(&self, name: &str, text: &str) -> io::Result<()> {
+        let path = self.root.join(name);
+        if path.exists() {
+            return Ok(());
+        }
+        let mine = format!("{name}.{}.{:?}", std::process::id(), std::thread::current().id());
+        let mine = self.root.join(mine);
+        fs::write(&mine, text)?;
+        let linked = fs::hard_link(&mine, &path);
+        fs::remove_file(&mine)?;
+        match linked {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// The folder of a layer. If it is not there, `fill` is called with an empty one. `None`: the
@@ -117,21 +173,4 @@ fn put_into_place(folder: &OwnedFd, from: &Path, to: &Path) -> Result<()> {
     File::open(parent)
         .and_then(|parent| parent.sync_all())
         .with_context(|| format!("cannot write {} to the disk", parent.display()))
-}
-
-/// If `error` says that the disk is full, adds which one and how much is free without the layer.
-pub(crate) fn explain_full(error: Error, folder: &Path) -> Error {
-    let full = |errno: i32| [Errno::NOSPC, Errno::DQUOT].map(Errno::raw_os_error).contains(&errno);
-    let is_full = error.chain().any(|cause| {
-        let errno = cause.downcast_ref::<Errno>().map(|errno| errno.raw_os_error());
-        let io_error = cause.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
-        errno.or(io_error).is_some_and(full)
-    });
-    let (true, Ok(disk)) = (is_full, statvfs(folder)) else { return error };
-    let (mib, files) = ((disk.f_bavail * disk.f_frsize) >> 20, disk.f_favail);
-    let folder = folder.display();
-    error.context(format!(
-        "there is no room left in {folder}\nhint: {mib} MiB and {files} files are free there now, \
-         and that is not enough; make room, or use a folder on another disk"
-    ))
 }

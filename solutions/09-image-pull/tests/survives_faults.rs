@@ -69,7 +69,7 @@ fn a_full_disk_is_named_and_nothing_stays() {
         &[Tar::new().file("a", &noise(20 << 20)).finish()],
     );
     let host = image::Platform::host();
-    let text = said(image::pull_flat(&layout.source(""), &host, &place.path("full")));
+    let text = said(image::pull_flat(layout.source(""), &host, &place.path("full")));
     assert!(text.contains("no room left in") && text.contains("16 MiB"), "{text}");
     assert!(names(&place.path("full")).is_empty());
     unmount(&place.path("full"));
@@ -106,7 +106,7 @@ fn the_next_pull_clears_what_a_kill_left() {
     let place = Place::new();
     let layout = large_image(&place);
     let host = image::Platform::host();
-    let right = image::pull(&place.store(), &layout.source(""), &host).unwrap();
+    let right = image::pull(&place.store(), layout.source(""), &host).unwrap();
     // Whiteouts, and a root that the layer does not describe, are as old as the unpacking.
     let described = |layer: &Path| {
         let mut tree = look(layer);
@@ -132,7 +132,7 @@ fn the_next_pull_clears_what_a_kill_left() {
         if place.path("store/unpacking").exists() {
             remains += place.remains().len();
         }
-        let again = image::pull(&place.store(), &layout.source(""), &host).unwrap();
+        let again = image::pull(&place.store(), layout.source(""), &host).unwrap();
         assert!(place.remains().is_empty());
         for (layer, expected) in again.layers.iter().zip(&expected) {
             assert_same(expected, &described(layer));
@@ -147,7 +147,7 @@ fn a_flat_unpacking_that_was_killed_can_be_repeated() {
     let layout = large_image(&place);
     let host = image::Platform::host();
     let target = place.path("flat");
-    image::pull_flat(&layout.source(""), &host, &target).unwrap();
+    image::pull_flat(layout.source(""), &host, &target).unwrap();
     let without_root = |folder: &Path| {
         let mut tree = look(folder);
         tree.remove(Path::new("")); // its time is that of the unpacking
@@ -162,14 +162,14 @@ fn a_flat_unpacking_that_was_killed_can_be_repeated() {
     };
     let mut refused = 0;
     harness::kill_evenly(command, 30, || {
-        match image::pull_flat(&layout.source(""), &host, &target) {
+        match image::pull_flat(layout.source(""), &host, &target) {
             Ok(_) => {}
             // Killed when the files were being moved to where they belong, or later.
             Err(error) => {
                 assert!(format!("{error:#}").contains("it is not empty"), "{error:#}");
                 refused += 1;
                 fs::remove_dir_all(&target).unwrap();
-                image::pull_flat(&layout.source(""), &host, &target).unwrap();
+                image::pull_flat(layout.source(""), &host, &target).unwrap();
             }
         }
         assert_same(&expected, &without_root(&target));
@@ -194,7 +194,7 @@ fn ten_pulls_at_once_unpack_each_layer_once() {
     }
     assert!(place.remains().is_empty());
     let expected =
-        image::pull_flat(&layout.source(""), &image::Platform::host(), &place.path("flat"));
+        image::pull_flat(layout.source(""), &image::Platform::host(), &place.path("flat"));
     let flat = look(&expected.unwrap().layers[0]);
     for layer in names(&place.path("store/layers/sha256")) {
         let mut layer = look(&place.path("store/layers/sha256").join(layer));

@@ -29,6 +29,7 @@ harness::kernel_tests!(
     a_new_folder_is_not_the_symlink_that_was_below,
     random_layers_look_like_umocis_and_like_an_overlay => 300,
     the_files_of_this_machine_look_like_umocis => 300,
+    an_archive_may_end_with_its_last_byte_of_content,
 );
 
 /// Pulls one layer both ways and returns the folder of each.
@@ -165,7 +166,7 @@ fn pull_stored(
     });
     let image = layout.manifest(&config, vec![layout.blob(media_type, stored)]);
     layout.list("x", image);
-    let image = image::pull(&place.store(), &layout.source("x"), &image::Platform::host());
+    let image = image::pull(&place.store(), layout.source("x"), &image::Platform::host());
     fs::remove_dir_all(place.path("layout")).unwrap();
     Ok(image?.layers.remove(0))
 }
@@ -295,7 +296,7 @@ fn a_layer_is_unpacked_once_for_all_images() {
     // What is there is not read again: its blob may be gone.
     let layout = layout::one_image(&place.path("layout"), &[layer(3)]);
     fs::remove_file(layout.path_of(&layout::digest(&layer(3)))).unwrap();
-    let third = image::pull(&place.store(), &layout.source("latest"), &image::Platform::host());
+    let third = image::pull(&place.store(), layout.source("latest"), &image::Platform::host());
     assert_eq!(third.unwrap().layers[0], second.layers[1]);
 }
 
@@ -480,8 +481,8 @@ fn random_layers_look_like_umocis_and_like_an_overlay() {
         let image = layout.image(&image::Platform::host().to_string(), &stored);
         layout.list("latest", image);
         let host = image::Platform::host();
-        let image = image::pull(&place.store(), &layout.source("latest"), &host).unwrap();
-        image::pull_flat(&layout.source("latest"), &host, &place.path("flat")).unwrap();
+        let image = image::pull(&place.store(), layout.source("latest"), &host).unwrap();
+        image::pull_flat(layout.source("latest"), &host, &place.path("flat")).unwrap();
         let umoci = umoci(&place, &layout.folder);
         let merged = overlay(&place, &image.layers);
         let (flat, merged_tree) =
@@ -593,7 +594,7 @@ fn the_files_of_this_machine_look_like_umocis() {
     let platform = image::Platform::host();
     let image = layout.image(&platform.to_string(), &[(tar.stdout, Compression::Gzip)]);
     layout.list("latest", image);
-    image::pull_flat(&layout.source("latest"), &platform, &place.path("flat")).unwrap();
+    image::pull_flat(layout.source("latest"), &platform, &place.path("flat")).unwrap();
     let umoci = umoci(&place, &layout.folder);
     let (ours, theirs) = (without_root(look(&place.path("flat"))), without_root(look(&umoci)));
     assert!(ours.len() > 1000, "only {} files", ours.len());
@@ -603,4 +604,16 @@ fn the_files_of_this_machine_look_like_umocis() {
         tree
     };
     assert_same(&described(ours), &described(theirs));
+}
+
+/// As `umoci insert` of version 0.4.7 ends one: without what fills the last block, and without the
+/// empty blocks after it. Docker takes that for an end.
+fn an_archive_may_end_with_its_last_byte_of_content() {
+    let place = Place::new();
+    let mut tar = Tar::new().file("x", b"content").finish();
+    tar.truncate(512 + b"content".len());
+    let image = place.pull(&[tar.clone()]).unwrap();
+    assert_eq!(fs::read(image.layers[0].join("x")).unwrap(), b"content");
+    tar.truncate(512 + 3); // but not in the middle of it
+    assert!(place.pull(&[tar]).is_err());
 }

@@ -48,6 +48,7 @@ impl Container {
             id,
             name,
             image: image.reference.clone(),
+            image_digest: Some(image.digest.to_string()),
             layers: image.layers.clone(),
             created,
             status: Status::Created,

@@ -15,6 +15,7 @@
 
 mod command;
 mod container;
+mod images;
 mod name;
 mod random;
 mod registry;
@@ -23,6 +24,8 @@ mod state;
 mod user;
 
 pub use container::Container;
+pub use image::{Collected, Image, Listed, Listing, Reference};
+pub use images::{Forced, Pull, Removed, image, images, prune_images, pull, remove_image, tag};
 pub use registry::{changes, list, remove};
 pub use request::Request;
 pub use state::{Process, State, Status};
@@ -52,8 +55,9 @@ pub fn run(request: &Request) -> Result<u8> {
     );
     rootfs::own_executable::protect()?; // before anything exists that would have to be undone
     let store = image::Store::open(&registry::root_folder())?;
-    let image = image::pull(&store, &request.image, &request.platform())?;
+    let image = images::for_run(&store, &request.image, request.platform.as_ref())?;
     let container = Container::create(request, &image)?; // from here on, it is written down
+    drop(store); // what the container needs stays, because it is written down
     let command = Command::new(request, &image.config.config, &container)?;
     let terminal = request.tty.then(|| Terminal::prepare(request.keyboard())).transpose()?;
     let mut guard = Guard::default(); // a container must not outlive us
@@ -125,10 +129,6 @@ fn become_command(request: &Request, command: &Command) -> Result<Infallible> {
 }
 
 impl Request {
-    fn platform(&self) -> image::Platform {
-        self.platform.clone().unwrap_or_else(image::Platform::host)
-    }
-
     fn keyboard(&self) -> Keyboard {
         if self.interactive { Keyboard::Connected } else { Keyboard::Unplugged }
     }

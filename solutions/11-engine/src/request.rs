@@ -49,7 +49,8 @@ pub struct Request {
     /// Take the image that is for this machine [default: this one]
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     pub platform: Option<image::Platform>,
-    /// The image: oci:DIR or oci:DIR:TAG, an OCI image layout on disk
+    /// The image: a name such as alpine, which is pulled if it is not here; or oci:DIR[:TAG],
+    /// oci-archive:FILE[:TAG], docker-archive:FILE[:NAME]
     pub image: String,
     /// The command and its arguments, in place of the image's
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]

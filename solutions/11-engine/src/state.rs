@@ -20,6 +20,9 @@ pub struct State {
     pub name: String,
     /// The image as it was asked for.
     pub image: String,
+    /// The digest of the image's manifest.
+    #[serde(default)]
+    pub image_digest: Option<String>,
     /// The folders of the image's layers, lowest first.
     pub layers: Vec<PathBuf>,
     /// Seconds since 1970.
@@ -93,6 +96,7 @@ impl State {
             id: id.to_owned(),
             name: id[..12].to_owned(),
             image: "unknown".to_owned(),
+            image_digest: None,
             layers: Vec::new(),
             created: 0,
             status: Status::Dead,

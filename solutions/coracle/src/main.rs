@@ -1,5 +1,7 @@
 //! `coracle`: the roof over all chapters. Subcommands only, no logic.
 
+mod age;
+mod images;
 mod ps;
 mod xray_rows;
 
@@ -12,7 +14,7 @@ use std::process::ExitCode;
 #[command(
     version,
     disable_help_flag = true,
-    after_help = "Example: sudo coracle run --rm -it oci:./busybox:latest sh"
+    after_help = "Example: sudo coracle run --rm -it alpine"
 )]
 struct Coracle {
     /// Print help
@@ -35,6 +37,17 @@ enum Command {
         #[arg(required = true, value_name = "CONTAINER")]
         containers: Vec<String>,
     },
+    /// Bring an image here
+    Pull(engine::Pull),
+    /// List images
+    Images(images::List),
+    /// Remove images
+    Rmi(images::Remove),
+    /// Give an image one more name
+    Tag(images::Tag),
+    /// Work with images
+    #[command(subcommand)]
+    Image(images::Command),
     /// List what a container has added (A), changed (C) and deleted (D) in its image's files
     Diff {
         /// Name, ID, or the beginning of an ID
@@ -64,6 +77,11 @@ fn run() -> anyhow::Result<u8> {
             }
             return first_error;
         }
+        Command::Pull(request) => images::pull(&request)?,
+        Command::Images(arguments) => images::list(&arguments)?,
+        Command::Rmi(arguments) => images::remove(&arguments)?,
+        Command::Tag(arguments) => images::run(&images::Command::Tag(arguments))?,
+        Command::Image(command) => images::run(&command)?,
         Command::Diff { container } => {
             for change in engine::changes(&container)? {
                 writeln!(stdout(), "{change}")?;

@@ -1,9 +1,9 @@
 //! `coracle ps`: the containers as a table.
 
+use crate::age;
 use anyhow::Result;
 use engine::Status;
 use std::io::{Write, stdout};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The arguments of the command.
 #[derive(clap::Args)]
@@ -35,20 +35,8 @@ pub fn print(arguments: &Arguments) -> Result<()> {
             (Status::Exited, code) => format!("exited {}", code.unwrap_or_default()),
             (Status::Dead, _) => "dead".to_owned(),
         };
-        let (id, age) = (state.short_id(), age(state.created));
+        let (id, age) = (state.short_id(), age::since(state.created));
         writeln!(out, "{id}  {:20}  {status:12}  {age:8}  {}", state.name, state.image)?;
     }
     Ok(())
-}
-
-/// How long ago, in the largest unit that makes sense.
-fn age(created: u64) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    match now.saturating_sub(created) {
-        _ if created == 0 => "unknown".to_owned(),
-        seconds @ 0..120 => format!("{seconds} s"),
-        seconds @ 120..7200 => format!("{} min", seconds / 60),
-        seconds @ 7200..172_800 => format!("{} h", seconds / 3600),
-        seconds => format!("{} days", seconds / 86_400),
-    }
 }

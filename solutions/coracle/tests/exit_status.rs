@@ -81,7 +81,7 @@ fn is_126_for_a_command_that_cannot_be_executed() {
 fn is_125_for_an_unknown_image() {
     let run = |image: &str| harness::run(&mut coracle(&["run", "--rm", image, "true"]));
     assert_refused(&run("oci:/run/tmp/nothing-here"), &["/run/tmp/nothing-here"]);
-    assert_refused(&run("busybox"), &["busybox", "oci:DIR"]);
+    assert_refused(&run("busybox"), &["image 'busybox' locally", "cannot reach", "hint: "]);
     assert_refused(&run("oci:/etc/passwd"), &["/etc/passwd"]);
     assert_refused(&run("oci:"), &["no such folder"]);
 }

@@ -2,7 +2,7 @@
 
 #[allow(dead_code, reason = "chapter 09 tests more of images than we need")]
 #[path = "../../09-image-pull/tests/made/layout.rs"]
-mod made;
+pub mod made;
 
 use made::{Layout, digest};
 use serde_json::{Value, json};

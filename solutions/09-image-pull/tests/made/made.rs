@@ -3,6 +3,8 @@
 #![allow(dead_code)] // each test uses its own part
 
 pub mod layout;
+pub mod registry;
+pub mod server;
 pub mod tar;
 pub mod tree;
 
@@ -40,7 +42,7 @@ impl Place {
     /// Makes an image of these layers and pulls it into the store.
     pub fn pull(&self, layers: &[Vec<u8>]) -> anyhow::Result<Image> {
         let layout = layout::one_image(&self.path("layout"), layers);
-        let pulled = image::pull(&self.store(), &layout.source("latest"), &Platform::host());
+        let pulled = image::pull(&self.store(), layout.source("latest"), &Platform::host());
         fs::remove_dir_all(self.path("layout")).unwrap();
         assert!(self.remains().is_empty(), "left in unpacking: {:?}", self.remains());
         pulled
@@ -50,7 +52,7 @@ impl Place {
     pub fn pull_flat(&self, layers: &[Vec<u8>]) -> anyhow::Result<Image> {
         let layout = layout::one_image(&self.path("layout"), layers);
         let target = self.path("flat");
-        let pulled = image::pull_flat(&layout.source(""), &Platform::host(), &target);
+        let pulled = image::pull_flat(layout.source(""), &Platform::host(), &target);
         fs::remove_dir_all(self.path("layout")).unwrap();
         assert_eq!(target.exists(), pulled.is_ok(), "a failure leaves nothing");
         pulled

@@ -48,6 +48,11 @@ impl Workplace {
         }
     }
 
+    /// The folder itself, for what is needed beside the one to work in.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Makes the folder to work in, readable for all, as the root of a file system is.
     pub fn folder(&self) -> Result<OwnedFd> {
         let root = self.root();

@@ -29,7 +29,7 @@ pub(crate) fn unpack_rest(
     let mut below: Vec<PathBuf> = Vec::new();
     for (layer, folder) in image.layers.iter().zip(folders) {
         let pass = Pass::Apart { below: Some(&below) };
-        let unpack = |folder: &OwnedFd| unpack_layer(&image.layout, layer, folder, pass);
+        let unpack = |folder: &OwnedFd| unpack_layer(&image.source, layer, folder, pass);
         let folder = match folder {
             Some(folder) => folder,
             None => store.layer_on_others(layer, unpack)?,
