@@ -85,6 +85,11 @@ fn settle(
             return rule(place, &place.look(&run, stand));
         }
         finding = add_what_it_said(finding, &said);
+        if finding.diagnosis.is_none() && is_panic(&said) {
+            let text = "Your code has panicked, at the line that the message names. \
+                Hand on the error with `?`, as the other steps do.";
+            finding = because(finding, "panicked", text);
+        }
     }
     drop(run);
     place.tidy_up(); // what the finding names need not be named again as left behind
@@ -104,11 +109,19 @@ fn blame_the_error(finding: Finding) -> Finding {
     because(finding, "refused", text)
 }
 
+fn is_panic(said: &str) -> bool {
+    said.contains(" panicked at ") && !said.contains("not yet implemented: ")
+}
+
 /// What a program said last is the best clue to why it went no further.
 fn add_what_it_said(finding: Finding, said: &str) -> Finding {
     let hole = said.split("not yet implemented: ").nth(1).and_then(|rest| rest.lines().next());
     let seen = match (hole, said.lines().next()) {
         (Some(hole), _) => format!("{}; it stopped at todo!({hole:?})", finding.seen),
+        (None, Some(_)) if is_panic(said) => {
+            let lines: Vec<&str> = said.lines().take(2).collect();
+            format!("{}; it said: {}", finding.seen, lines.join(" "))
+        }
         (None, Some(first)) => format!("{}; it said: {first}", finding.seen),
         (None, None) => return finding,
     };

@@ -1,6 +1,7 @@
 //! `root_pivot`: whether any way leads back to the old root.
 
 use super::place::{Place, Scene};
+use super::standstill::Stand;
 use super::view::{Inside, Line, mount_of};
 use super::{because, finding};
 use crate::checks::{Finding, Program};
@@ -14,7 +15,14 @@ pub fn has_no_way_back(place: &Place, scene: &Scene) -> Result<(), Finding> {
     if !inside.has_root {
         let root = fs::read_link(format!("/proc/{}/root", inside.pid)).unwrap_or_default();
         let seen = format!("/proc/{}/root leads to {}", inside.pid, root.display());
-        return Err(finding(expected, seen, "The container sees and writes the host's files."));
+        return Err(match scene.stand {
+            Stand::Nowhere => {
+                let seen = format!("the command had not started after 5 s; {seen}");
+                finding(expected, seen, "Something in your code never ends.")
+            }
+            Stand::Message => finding(expected, seen, "The command never runs."),
+            _ => finding(expected, seen, "The container sees and writes the host's files."),
+        });
     }
     old_root_is_gone(place, inside)?;
     no_escape(place, inside)?;
@@ -76,10 +84,24 @@ fn stands_inside(place: &Place, inside: &Inside) -> Result<(), Finding> {
     Err(because(finding, "cwd-outside", text))
 }
 
+/// Is there a moment at which the process has the new root and still sees the old one?
+fn is_ever_swapped(program: &Program) -> bool {
+    let place = Place::prepare();
+    place.has_moment(program, |scene| {
+        let inside = scene.inside.as_ref();
+        inside.is_some_and(|one| one.has_root && old_root_is_gone(&place, one).is_err())
+    })
+}
+
 /// Says which of pivot_root's or umount's reasons it was: by what the program said, and by the
 /// mounts of a second run, with `--chroot`, which gets past that place.
 pub fn explain(finding: Finding, program: &Program) -> Finding {
     if finding.diagnosis.is_none() && finding.seen.contains("(os error 16)") {
+        if !is_ever_swapped(program) {
+            let text = "EBUSY: pivot_root itself says it. The new root is on the mount that is \
+                your process's root already, perhaps because of a chroot. Swap without it.";
+            return because(finding, "root-already", text);
+        }
         let text = "EBUSY: the old root is in use, by this very process. \
             MNT_DETACH takes it out of the tree now, and lets it go when the last user has left.";
         return because(finding, "busy", text);
