@@ -64,7 +64,7 @@ serve() { # the PID of a sudo
   mapfile -d '' -t arguments < "/proc/$1/cmdline"
   arguments=("${arguments[@]:2}")
   [ "${arguments[0]}" != -n ] || arguments=("${arguments[@]:1}")
-  env -C "$(readlink "/proc/$1/cwd")" PATH="$PATH" "${arguments[@]}" \
+  env --default-signal=INT,QUIT -C "$(readlink "/proc/$1/cwd")" PATH="$PATH" "${arguments[@]}" \
     < /dev/null > "/proc/$1/fd/1" 2> "/proc/$1/fd/2" || status=$?
   [ ! -d "/proc/$1" ] || echo $status > "$work/said/$1"
 }
@@ -222,10 +222,9 @@ so "none with NO_COLOR" test -z "$(in_terminal list | grep $'\e\[[0-9;]*m')"
 variables=()
 
 case_of "the sum as JSON is JSON"
-if command -v python3 > /dev/null; then
-  said=$(as_learner cargo-course course check 01 --json 2> /dev/null) || status=$?
-  so "one JSON object" python3 -c 'import json, sys; json.loads(sys.stdin.read())' <<< "$said"
-fi
+command -v python3 > /dev/null || { echo "no python3 to read JSON with: install it"; exit 77; }
+said=$(as_learner cargo-course course check 01 --json 2> /dev/null) || status=$?
+so "one JSON object" python3 -c 'import json, sys; json.loads(sys.stdin.read())' <<< "$said"
 
 case_of "a damaged progress file"
 echo '{ "exercises": [' > "$checkout/.course/progress.json"
@@ -327,7 +326,8 @@ for signal in INT TERM HUP KILL; do
   for after in at-once while-it-hangs; do
     remember_the_machine
     # A session of its own, as in a terminal: Ctrl-C goes to all in the group, a kill to one.
-    as_learner setsid cargo-course course check 01 --bin "$work/bin/hangs-$$" > "$work/said/it" 2>&1 < /dev/null &
+    # What runs behind `&` in a script ignores Ctrl-C, and so would all that it starts.
+    as_learner env --default-signal=INT,QUIT setsid cargo-course course check 01 --bin "$work/bin/hangs-$$" > "$work/said/it" 2>&1 < /dev/null &
     it=''
     for _ in {1..200}; do
       it=$(pgrep -f "^cargo-course course check 01 --bin $work" | head -1) && break
@@ -340,8 +340,10 @@ for signal in INT TERM HUP KILL; do
     done
     [ $after = at-once ] || so "it hangs" pgrep -f "/run/tmp/hangs-$$" > /dev/null
     if [ $signal = INT ]; then kill -INT -- "-$it"; else kill -$signal "$it"; fi
-    wait $! || true
+    ended=0
+    wait $! || ended=$?
     said=$(cat "$work/said/it")
+    so "SIG$signal, $after: it ends at once, by that" test "$ended" -gt 128
     so "SIG$signal, $after: nothing is left" nothing_left
     so "SIG$signal, $after: no word of having passed" test -z "$(grep -w passed <<< "$said")"
   done

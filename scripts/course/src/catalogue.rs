@@ -81,3 +81,27 @@ fn read_one(path: &Path) -> Result<Chapter> {
     chapter.folder = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     Ok(chapter)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who is stuck reads little: a sentence of a hint has at most 15 words.
+    #[test]
+    fn hints_are_short_sentences() {
+        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        for chapter in read(&checkout).unwrap() {
+            for (exercise, hint) in chapter
+                .exercises
+                .iter()
+                .flat_map(|one| one.hints.iter().map(move |hint| (one, hint)))
+            {
+                let text = hint.replace(['?', '!', ':'], ".") + " ";
+                for sentence in text.split(". ") {
+                    let words = sentence.split_whitespace().count();
+                    assert!(words <= 15, "{}: {words} words: {sentence}", exercise.name);
+                }
+            }
+        }
+    }
+}

@@ -22,6 +22,13 @@ pub enum Command {
     Verify(verify::Arguments),
 }
 
+impl Command {
+    /// Whether this is the part of a command that runs as root.
+    pub fn is_roots(&self) -> bool {
+        matches!(self, Command::Console(arguments) if arguments.play)
+    }
+}
+
 /// Does it.
 pub fn run(command: &Command, course: &Course) -> Result<ExitCode> {
     match command {

@@ -105,7 +105,10 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Some(Command::ShellInside(arguments)) => c::shell::inside(arguments),
         command => {
             let course = Course::here()?;
-            root::step_down(&course)?;
+            let is_roots = matches!(command, Some(Command::Dev(dev)) if dev.is_roots());
+            if !is_roots {
+                root::step_down(&course)?;
+            }
             learn(command.as_ref(), &course)
         }
     }

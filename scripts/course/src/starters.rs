@@ -107,6 +107,9 @@ fn collect(folder: &Path, below: &Path, files: &mut Files) -> Result<()> {
     let Ok(entries) = fs::read_dir(folder.join(below)) else { return Ok(()) };
     for entry in entries.flatten() {
         let path = below.join(entry.file_name());
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue; // an editor's own: a lock, a swap file
+        }
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             collect(folder, &path, files)?;
         } else if path.extension().is_some_and(|extension| extension == "rs") {

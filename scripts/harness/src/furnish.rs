@@ -97,7 +97,7 @@ fn make_all_read_only() -> io::Result<()> {
         let mut fields = line.split(' ').skip(4); // proc_pid_mountinfo(5)
         let (point, options) = (fields.next().unwrap_or("/"), fields.next().unwrap_or_default());
         let point = unescape(point);
-        if ["/proc", "/sys", "/run", "/dev/pts"].iter().any(|own| point.starts_with(own)) {
+        if ["/proc", "/sys", "/dev/pts"].iter().any(|own| point.starts_with(own)) {
             continue;
         }
         let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY | flags_of(options);

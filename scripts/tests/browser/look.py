@@ -313,6 +313,18 @@ def every_quiz_answer_says_right_or_no_and_one_is_right(reader):
     problems, count = [], 0
     for page in reader.pages:
         tab = reader.visit(page)
+        # Each question is a run of answers: its first has something else before it.
+        for question in tab.locator("details.answer").evaluate_all("""all => all
+            .filter(one => !one.previousElementSibling?.matches('details.answer'))
+            .map(one => {
+              const answers = [];
+              for (let next = one; next?.matches('details.answer'); next = next.nextElementSibling)
+                answers.push([...next.children].slice(1).map(part => part.textContent).join(' ').trim());
+              return answers;
+            })"""):
+            right = sum(answer.startswith("Right") for answer in question)
+            if right != 1:
+                problems.append(f"{page}: a question has {right} right answers: {question[0][:60]}")
         for text in tab.locator("details.answer").evaluate_all("all => all.map(one => [...one.children].slice(1).map(part => part.textContent).join(' ').trim())"):
             count += 1
             if not re.match(r"(Right|No)\b", text):

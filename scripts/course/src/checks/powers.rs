@@ -6,7 +6,8 @@
 //! the bounding set of a process is in none that it executes (capabilities(7)). The judge itself
 //! keeps all that it has, and thereby is out of reach: nobody may look into a process that can do
 //! more than he can (ptrace(2), "Ptrace access mode checking"), be it for its memory or for the
-//! descriptor to which it writes its verdict.
+//! descriptor to which it writes its verdict. Chapter 00 is the exception: `xray` has to look into
+//! other people's processes, so a program that meant harm could there reach the judge.
 
 use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
 

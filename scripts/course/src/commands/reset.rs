@@ -98,8 +98,9 @@ fn collect(folder: &Path, below: &Path, files: &mut Vec<PathBuf>) -> Result<()> 
         let entry = entry.with_context(|| format!("cannot read {}", here.display()))?;
         let path = below.join(entry.file_name());
         let kind = entry.file_type().with_context(|| format!("cannot read {}", path.display()))?;
-        if MADE.iter().any(|made| path == Path::new(made)) {
-            continue;
+        let is_made = MADE.iter().any(|made| path == Path::new(made));
+        if is_made || (kind.is_symlink() && !here.join(entry.file_name()).exists()) {
+            continue; // a link that leads nowhere is an editor's lock
         }
         if kind.is_dir() { collect(folder, &path, files)? } else { files.push(path) }
     }

@@ -42,7 +42,7 @@ pub struct Arguments {
     update: bool,
     /// Play one page as root, and print what it said as JSON
     #[arg(long, hide = true)]
-    play: bool,
+    pub play: bool,
 }
 
 /// What the commands of one page have printed.

@@ -32,7 +32,7 @@ const SETTINGS: [&str; 14] = [
 ];
 
 /// Where a program that writes where it should not would leave its mark.
-const PLACES: [&str; 12] = [
+const PLACES: [&str; 13] = [
     "/",
     "/etc",
     "/root",
@@ -43,6 +43,7 @@ const PLACES: [&str; 12] = [
     "/var/tmp",
     "/tmp",
     "/opt",
+    "/run",
     "/dev",
     "/dev/shm",
 ];
