@@ -22,6 +22,7 @@ use standstill::{Run, Stand};
 /// that is mounted outside in the container.
 pub fn root_private(program: &Program) -> Result<(), Finding> {
     judge(program, Place::prepare, private::is_private)
+        .map_err(|finding| private::explain(finding, program))
 }
 
 /// Judges `root_proc`: the new root has a /proc, and it is that of the container's PID namespace.

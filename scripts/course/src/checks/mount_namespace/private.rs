@@ -3,15 +3,19 @@
 use super::place::{Place, Scene};
 use super::view::{Inside, Line, Mounts};
 use super::{because, finding};
-use crate::checks::Finding;
+use crate::checks::{Finding, Program};
 use nix::mount::{MntFlags, umount2};
 use std::path::Path;
+
+const UNBINDABLE: &str =
+    "An unbindable mount can't be bound, not even on itself: MS_PRIVATE is enough.";
 
 /// No mount of the container's namespace is tied to one outside, and outside they still are.
 pub fn is_private(place: &Place, scene: &Scene) -> Result<(), Finding> {
     host_is_still_shared(place, scene)?;
     let expected = "every mount in the container's namespace is private";
     let inside = scene.inside(expected)?;
+    can_be_bound(inside)?;
     let Some((line, tie)) = tied(&inside.namespace) else {
         // A /proc that was mounted outside is a mistake of the next exercise, and judged there.
         let _ = umount2(&place.rootfs.join("proc"), MntFlags::MNT_DETACH);
@@ -39,6 +43,32 @@ pub fn is_private(place: &Place, scene: &Scene) -> Result<(), Finding> {
 /// The first mount that is tied to others, and the word that says so: `shared:7`.
 fn tied(mounts: &Mounts) -> Option<(&Line, &str)> {
     mounts.0.iter().find_map(|line| Some((line, line.tie()?)))
+}
+
+/// Private is enough; *unbindable* is more, and the next step binds the new root on itself.
+fn can_be_bound(inside: &Inside) -> Result<(), Finding> {
+    let Some(line) = inside.namespace.0.iter().find(|line| line.is_unbindable()) else {
+        return Ok(());
+    };
+    let expected = "every mount in the container's namespace can still be bound";
+    let seen = format!("/proc/{}/mountinfo says unbindable: {}", inside.pid, line.text);
+    let finding = finding(expected, seen, "The new root must become a mount: a bind on itself.");
+    Err(because(finding, "unbindable", UNBINDABLE))
+}
+
+/// Says why the bind of the new root was refused, if it was: the program has ended over it, so that
+/// only going along with it shows the mounts.
+pub fn explain(finding: Finding, program: &Program) -> Finding {
+    let is_refused = finding.diagnosis.as_ref().is_some_and(|known| known.id == "refused");
+    let can_not = |scene: &Scene| {
+        let inside = scene.inside.as_ref();
+        inside.is_some_and(|inside| can_be_bound(inside).is_err())
+    };
+    if is_refused && Place::prepare().has_moment(program, can_not) {
+        let expected = "the mounts are private, and the new root can be bound on itself".into();
+        return because(Finding { expected, ..finding }, "unbindable", UNBINDABLE);
+    }
+    finding
 }
 
 fn host_is_still_shared(place: &Place, scene: &Scene) -> Result<(), Finding> {

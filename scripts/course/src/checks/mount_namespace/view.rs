@@ -26,6 +26,11 @@ impl Line {
         self.mount.propagation.iter().find(ties).map(String::as_str)
     }
 
+    /// Is it private, and refuses besides to be bound anywhere?
+    pub fn is_unbindable(&self) -> bool {
+        self.mount.propagation.iter().any(|field| field == "unbindable")
+    }
+
     /// Does this one mount have the option, whatever the file system below it has?
     pub fn has(&self, option: &str) -> bool {
         self.mount.options.iter().any(|one| one == option)
