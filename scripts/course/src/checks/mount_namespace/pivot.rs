@@ -36,7 +36,7 @@ fn old_root_is_gone(place: &Place, inside: &Inside) -> Result<(), Finding> {
     };
     let Some(old) = inside.mounts.0.iter().find(is_old) else { return Ok(()) };
     let expected = "the old root is not mounted in the container any more";
-    let seen = format!("/proc/{}/mountinfo still has it: {}", inside.pid, old.text);
+    let seen = format!("/proc/{}/mountinfo still has it: {}", inside.pid, old.short());
     let why = "Whoever is root in the container can enter it there, with all the host's files.";
     let text = format!(
         "The roots are swapped, but the old one stays mounted on {}. Unmount it.",

@@ -16,7 +16,7 @@ pub fn is_private(place: &Place, scene: &Scene) -> Result<(), Finding> {
     let expected = "every mount in the container's namespace is private";
     let inside = scene.inside(expected)?;
     can_be_bound(inside)?;
-    let Some((line, tie)) = tied(&inside.namespace) else {
+    let Some(line) = tied(&inside.namespace) else {
         // A /proc that was mounted outside is a mistake of the next exercise, and judged there.
         let _ = umount2(&place.rootfs.join("proc"), MntFlags::MNT_DETACH);
         return Ok(());
@@ -25,14 +25,14 @@ pub fn is_private(place: &Place, scene: &Scene) -> Result<(), Finding> {
     let finding = match leaked.first() {
         Some(first) => {
             let seen = match leaked.len() {
-                1 => format!("a new mount outside: {}", first.text),
-                more => format!("{more} new mounts outside; the first: {}", first.text),
+                1 => format!("a new mount outside: {}", first.short()),
+                more => format!("{more} new mounts outside; the first: {}", first.short()),
             };
             let why = "They stay there when the container is gone, and nobody unmounts them.";
             finding("the host's list of mounts stays as it was", seen, why)
         }
         None => {
-            let seen = format!("/proc/{}/mountinfo says {tie}: {}", inside.pid, line.text);
+            let seen = format!("in /proc/{}/mountinfo: {}", inside.pid, line.short());
             let why = "What is mounted in one copy appears in all that are tied to it.";
             finding(expected, seen, why)
         }
@@ -40,9 +40,9 @@ pub fn is_private(place: &Place, scene: &Scene) -> Result<(), Finding> {
     Err(diagnose(finding, inside))
 }
 
-/// The first mount that is tied to others, and the word that says so: `shared:7`.
-fn tied(mounts: &Mounts) -> Option<(&Line, &str)> {
-    mounts.0.iter().find_map(|line| Some((line, line.tie()?)))
+/// The first mount that is tied to others.
+fn tied(mounts: &Mounts) -> Option<&Line> {
+    mounts.0.iter().find(|line| line.tie().is_some())
 }
 
 /// Private is enough; *unbindable* is more, and the next step binds the new root on itself.
@@ -51,7 +51,7 @@ fn can_be_bound(inside: &Inside) -> Result<(), Finding> {
         return Ok(());
     };
     let expected = "every mount in the container's namespace can still be bound";
-    let seen = format!("/proc/{}/mountinfo says unbindable: {}", inside.pid, line.text);
+    let seen = format!("in /proc/{}/mountinfo: {}", inside.pid, line.short());
     let finding = finding(expected, seen, "The new root must become a mount: a bind on itself.");
     Err(because(finding, "unbindable", UNBINDABLE))
 }
@@ -77,7 +77,7 @@ fn host_is_still_shared(place: &Place, scene: &Scene) -> Result<(), Finding> {
         return Ok(());
     };
     let expected = "the host's own mounts stay shared";
-    let seen = format!("outside, this one is not shared any more: {}", cut.text);
+    let seen = format!("outside, this one is not shared any more: {}", cut.short());
     let why = "What is mounted on the host no longer reaches its other namespaces.";
     let text = "Your program makes the host's mounts private, not the container's. \
         Make the call in the child, after the clone.";

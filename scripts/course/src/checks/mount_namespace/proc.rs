@@ -11,7 +11,7 @@ use std::path::PathBuf;
 pub fn is_own(program: &Program, place: &Place, scene: &Scene) -> Result<(), Finding> {
     let expected = "a proc file system is mounted at /proc of the new root";
     if let Some(leaked) = scene.outside.at(&place.rootfs.join("proc")) {
-        let seen = format!("it is mounted outside: {}", leaked.text);
+        let seen = format!("it is mounted outside: {}", leaked.short());
         let why = "A /proc shows the PID namespace of whoever mounts it, here the host's.";
         let text = "Your program mounts /proc before the clone, in the parent. \
             Mount it in the child, which is in the new PID namespace.";
@@ -35,7 +35,7 @@ fn no_proc(program: &Program, inside: &Inside, expected: &str) -> Finding {
         |line: &Line| second.before.0.iter().any(|one| one.mount.device == line.mount.device);
     let is_new = |line: &&Line| line.mount.file_system == "proc" && !host(line);
     if let Some(elsewhere) = other.namespace.0.iter().find(is_new) {
-        let seen = format!("it is mounted elsewhere: {}", elsewhere.text);
+        let seen = format!("it is mounted elsewhere: {}", elsewhere.short());
         let text = "The target is /proc of the old root. Mount below the new one, `root`.";
         return because(finding(expected, seen, why), "proc-elsewhere", text);
     }
@@ -48,7 +48,7 @@ fn no_proc(program: &Program, inside: &Inside, expected: &str) -> Finding {
 fn shows_the_container(inside: &Inside, proc: &Line) -> Result<(), Finding> {
     let own = namespace(inside.pid, "pid").unwrap_or_default();
     let Some(shown) = namespace_of_its_first(inside) else {
-        let seen = format!("what is mounted there lists no process: {}", proc.text);
+        let seen = format!("what is mounted there lists no process: {}", proc.short());
         let why = "Programs look for themselves in /proc/self.";
         return Err(finding("/proc is a proc file system", seen, why));
     };
@@ -56,7 +56,7 @@ fn shows_the_container(inside: &Inside, proc: &Line) -> Result<(), Finding> {
         return Ok(());
     }
     let expected = format!("/proc lists the container's processes, those of {}", own.display());
-    let seen = format!("it lists those of {}: {}", shown.display(), proc.text);
+    let seen = format!("it lists those of {}: {}", shown.display(), proc.short());
     let why = "The container sees the host's processes: their arguments, environment and files.";
     let text = "Your container has the host's /proc: it was bound in. \
         Mount a new file system of the type proc; it shows the namespace of who mounts it.";
@@ -71,13 +71,13 @@ fn namespace_of_its_first(inside: &Inside) -> Option<PathBuf> {
 fn has_its_flags(inside: &Inside, proc: &Line) -> Result<(), Finding> {
     if let Some(missing) = ["nosuid", "nodev", "noexec"].into_iter().find(|flag| !proc.has(flag)) {
         let expected = "/proc is mounted with nosuid, nodev and noexec";
-        let seen = format!("{missing} is missing: {}", proc.text);
+        let seen = format!("{missing} is missing: {}", proc.with_options());
         let why = "Nothing in /proc is a program or a device, and the flags keep it so.";
         let text = format!("The flags of your mount lack MS_{}.", missing.to_uppercase());
         return Err(because(finding(expected, seen, why), "proc-flags", text));
     }
     if proc.has("ro") {
-        let seen = format!("process {} can't write to it: {}", inside.pid, proc.text);
+        let seen = format!("process {} can't write to it: {}", inside.pid, proc.with_options());
         let why = "Programs write to their own /proc/self: oom_score_adj, uid_map, comm.";
         let text = "MS_RDONLY is right for /sys. /proc is written to; `hide` protects the rest.";
         return Err(because(finding("/proc can be written to", seen, why), "proc-read-only", text));

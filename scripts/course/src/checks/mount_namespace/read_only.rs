@@ -25,7 +25,7 @@ pub fn is_read_only(place: &Place, scene: &Scene) -> Result<(), Finding> {
         return Ok(());
     };
     let expected = "the mount keeps the flags that it had: nosuid, nodev and noexec";
-    let seen = format!("{lost} is lost: {}", mounted.text);
+    let seen = format!("{lost} is lost: {}", mounted.with_options());
     let why = "A set-user-ID program in that folder works again, which the host had forbidden.";
     let text = "A remount sets all flags anew, and yours names MS_RDONLY alone. \
         Add those of volume::flags_of.";
@@ -40,7 +40,7 @@ fn host_can_write(volume: &Volume, scene: &Scene) -> Result<(), Finding> {
     if fs::write(&volume.file, "of the host").is_ok() {
         return Ok(());
     }
-    let seen = format!("it is read-only outside too: {}", line.text);
+    let seen = format!("it is read-only outside too: {}", line.short());
     let why = "The container has changed the host: whoever writes to that file system now fails.";
     let text = "Without MS_BIND a remount changes the file system itself, for everybody. \
         With MS_BIND it changes this one mount.";
@@ -49,7 +49,7 @@ fn host_can_write(volume: &Volume, scene: &Scene) -> Result<(), Finding> {
 }
 
 fn is_writable(inside: &Inside, mounted: &Line, expected: String) -> Finding {
-    let seen = format!("its options say rw: {}", mounted.text);
+    let seen = format!("its options say rw: {}", mounted.with_options());
     let why = "The container can change files of the host that it was given to read.";
     let same_place = |line: &&Line| line.mount.point == mounted.mount.point;
     let finding = finding(expected, seen, why);

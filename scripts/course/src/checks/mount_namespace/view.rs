@@ -10,16 +10,32 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use xray::mounts::Mount;
 
-/// One line of a mountinfo, as it stands there and as it is understood.
+/// One line of a mountinfo, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// For people.
-    pub text: String,
-    /// For the check.
+    /// What it says.
     pub mount: Mount,
 }
 
 impl Line {
+    /// For people, who need not read all of it: `/run/x (tmpfs), shared:34`.
+    pub fn short(&self) -> String {
+        let kind = match self.mount.propagation.join(" ") {
+            none if none.is_empty() => "private".into(),
+            some => some,
+        };
+        format!("{}, {kind}", self.name())
+    }
+
+    /// The same where the options are the point: `/run/x (tmpfs), rw,nosuid`.
+    pub fn with_options(&self) -> String {
+        format!("{}, {}", self.name(), self.mount.options.join(","))
+    }
+
+    fn name(&self) -> String {
+        format!("{} ({})", self.mount.point.display(), self.mount.file_system)
+    }
+
     /// The `shared:7` or `master:7` that ties it to others; `None` if it is private.
     pub fn tie(&self) -> Option<&str> {
         let ties = |field: &&String| field.starts_with("shared:") || field.starts_with("master:");
@@ -48,10 +64,8 @@ impl Mounts {
     }
 
     fn read(text: &str) -> Mounts {
-        let line = |text: &str| {
-            let mount = xray::mounts::parse(text.as_bytes()).ok()?.pop()?;
-            Some(Line { text: text.to_owned(), mount })
-        };
+        let line =
+            |text: &str| Some(Line { mount: xray::mounts::parse(text.as_bytes()).ok()?.pop()? });
         Mounts(text.lines().filter_map(line).collect())
     }
 
