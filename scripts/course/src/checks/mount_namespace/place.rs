@@ -64,10 +64,19 @@ impl Place {
         Place { rootfs, start, secret, text, volume: None, before: Mounts::of("self") }
     }
 
-    /// The same, with a volume.
+    /// The same, with a volume whose mount has the flags that are common where nobody trusts it.
     pub fn with_volume() -> Place {
+        Place::with_volume_of(MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC)
+    }
+
+    /// The same, with a volume whose mount has none of those flags, but another.
+    pub fn with_other_volume() -> Place {
+        Place::with_volume_of(MsFlags::MS_NOATIME)
+    }
+
+    fn with_volume_of(flags: MsFlags) -> Place {
         let mut place = Place::prepare();
-        place.volume = Some(Volume::mount(&place.start));
+        place.volume = Some(Volume::mount(&place.start, flags));
         place.before = Mounts::of("self");
         place
     }
@@ -134,11 +143,10 @@ impl Place {
 }
 
 impl Volume {
-    fn mount(start: &Path) -> Volume {
+    fn mount(start: &Path, flags: MsFlags) -> Volume {
         let source = start.join(harness::random_name("source"));
         fs::create_dir(&source).expect("a folder of our own");
-        let all = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-        mount(Some("source"), &source, Some("tmpfs"), all, NONE).expect("a tmpfs can be mounted");
+        mount(Some("source"), &source, Some("tmpfs"), flags, NONE).expect("a tmpfs can be mounted");
         let file = source.join(harness::random_name("file"));
         fs::write(&file, "of the host").expect("a file of our own");
         Volume { source, file, target: harness::random_name("volume") }

@@ -20,16 +20,29 @@ pub fn is_read_only(place: &Place, scene: &Scene) -> Result<(), Finding> {
     if !mounted.has("ro") {
         return Err(is_writable(inside, mounted, expected));
     }
-    let Some(lost) = ["nosuid", "nodev", "noexec"].into_iter().find(|flag| !mounted.has(flag))
-    else {
-        return Ok(());
-    };
-    let expected = "the mount keeps the flags that it had: nosuid, nodev and noexec";
-    let seen = format!("{lost} is lost: {}", mounted.with_options());
-    let why = "A set-user-ID program in that folder works again, which the host had forbidden.";
-    let text = "A remount sets all flags anew, and yours names MS_RDONLY alone. \
-        Add those of volume::flags_of.";
-    Err(because(finding(expected, seen, why), "flags-lost", text))
+    let source = place.before.at(&volume.source).expect("the volume was mounted before");
+    has_kept_its_flags(mounted, source)
+}
+
+/// A remount replaces all flags: those that the mount had must be given again, and no others.
+fn has_kept_its_flags(mounted: &Line, source: &Line) -> Result<(), Finding> {
+    let (had, has) = (source.flags(), mounted.flags());
+    let expected = format!("the mount keeps the flags that it had: {}", had.join(", "));
+    if let Some(lost) = had.iter().find(|flag| !has.contains(flag)) {
+        let seen = format!("{lost} is lost: {}", mounted.with_options());
+        let why = "A set-user-ID program in that folder works again, which the host had forbidden.";
+        let text = "A remount sets all flags anew, and yours names MS_RDONLY alone. \
+            Add those of volume::flags_of.";
+        return Err(because(finding(expected, seen, why), "flags-lost", text));
+    }
+    if let Some(invented) = has.iter().find(|flag| !had.contains(flag)) {
+        let seen = format!("{invented} is new: {}", mounted.with_options());
+        let why = "Flags that nobody asked for break things: noexec, and no program in it can run.";
+        let text = "Your flags are those that many mounts have, not those of this one. \
+            Ask it: volume::flags_of.";
+        return Err(because(finding(expected, seen, why), "flags-invented", text));
+    }
+    Ok(())
 }
 
 fn host_can_write(volume: &Volume, scene: &Scene) -> Result<(), Finding> {

@@ -32,6 +32,12 @@ impl Line {
         format!("{}, {}", self.name(), self.mount.options.join(","))
     }
 
+    /// Its flags, but for whether it can be written to, and the way to keep times that is usual.
+    pub fn flags(&self) -> Vec<&str> {
+        let options = self.mount.options.iter().map(String::as_str);
+        options.filter(|one| !["rw", "ro", "relatime"].contains(one)).collect()
+    }
+
     fn name(&self) -> String {
         format!("{} ({})", self.mount.point.display(), self.mount.file_system)
     }
