@@ -32,7 +32,8 @@ pub fn root_proc(program: &Program) -> Result<(), Finding> {
 
 /// Judges `bind_ro`: a volume with `ro` can't be written to by the container, and by the host it can.
 pub fn bind_ro(program: &Program) -> Result<(), Finding> {
-    judge(program, Place::with_volume, read_only::is_read_only)?;
+    judge(program, Place::with_volume, read_only::is_read_only)
+        .map_err(|finding| read_only::explain(finding, program))?;
     judge(program, Place::with_other_volume, read_only::is_read_only)
 }
 

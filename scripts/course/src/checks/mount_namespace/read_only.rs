@@ -3,7 +3,7 @@
 use super::place::{Place, Scene, Volume};
 use super::view::{Inside, Line};
 use super::{because, finding};
-use crate::checks::Finding;
+use crate::checks::{Finding, Program};
 use std::fs;
 
 /// The container can't write to the volume, the host can, and the mount has kept its flags.
@@ -70,7 +70,7 @@ fn is_writable(inside: &Inside, mounted: &Line, expected: String) -> Finding {
         1 => because(
             finding,
             "never-remounted",
-            "The bind is there, and nothing has changed it since. Remount it with MS_RDONLY.",
+            "The bind is there, and nothing has changed it since. Remount it, at its own place, with MS_RDONLY.",
         ),
         _ => because(
             finding,
@@ -79,4 +79,39 @@ fn is_writable(inside: &Inside, mounted: &Line, expected: String) -> Finding {
              A bind ignores MS_RDONLY; only with MS_REMOUNT the flag counts.",
         ),
     }
+}
+
+/// If the remount has reached another mount, says which. With `--chroot` the old root's mounts stay
+/// to be looked at.
+pub fn explain(finding: Finding, program: &Program) -> Finding {
+    if finding.diagnosis.as_ref().is_none_or(|known| known.id != "never-remounted") {
+        return finding;
+    }
+    let place = Place::with_volume();
+    let (_run, scene) = place.run(program, &["--chroot"]);
+    let Some(hit) = scene.inside.as_ref().and_then(|inside| hit_instead(&place, inside)) else {
+        return finding;
+    };
+    let seen = format!("{}; read-only became {hit}", finding.seen);
+    let text = format!(
+        "Your remount has reached {hit}. The target is the volume, \
+         and through_descriptor names it."
+    );
+    because(Finding { seen, ..finding }, "wrong-target", text)
+}
+
+/// The mount that is read-only now and was mounted in another way before, or is the new root. Here
+/// the host's / was read-only already, and it is the other flags that give it away.
+fn hit_instead(place: &Place, inside: &Inside) -> Option<String> {
+    let has_changed = |line: &Line| match place.before.at(&line.mount.point) {
+        Some(old) => {
+            old.mount.device == line.mount.device && old.mount.options != line.mount.options
+        }
+        None => line.mount.point == place.rootfs,
+    };
+    let hit = inside.namespace.0.iter().find(|line| line.has("ro") && has_changed(line))?;
+    Some(match &hit.mount.point {
+        root if *root == place.rootfs => format!("the new root, {}", root.display()),
+        other => format!("{} of the old root", other.display()),
+    })
 }
