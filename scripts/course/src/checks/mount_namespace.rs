@@ -27,7 +27,8 @@ pub fn root_private(program: &Program) -> Result<(), Finding> {
 
 /// Judges `root_proc`: the new root has a /proc, and it is that of the container's PID namespace.
 pub fn root_proc(program: &Program) -> Result<(), Finding> {
-    judge(program, Place::prepare, |place, scene| proc::is_own(program, place, scene))
+    judge(program, Place::prepare, |place, scene| proc::is_own(program, place, scene))?;
+    proc::stays_in_the_root(program)
 }
 
 /// Judges `bind_ro`: a volume with `ro` can't be written to by the container, and by the host it can.

@@ -6,6 +6,7 @@ use super::view::{Inside, Mounts};
 use crate::checks::{Finding, Program};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
@@ -62,6 +63,17 @@ impl Place {
         let shared = MsFlags::MS_REC | MsFlags::MS_SHARED;
         mount(NONE, "/", NONE, shared, NONE).expect("mounts can be shared");
         Place { rootfs, start, secret, text, volume: None, before: Mounts::of("self") }
+    }
+
+    /// The same, with an image that has a symbolic link for its /proc; and the folder of the host
+    /// to which that leads whoever follows it from outside.
+    pub fn with_linked_proc() -> (Place, PathBuf) {
+        let place = Place::prepare();
+        let (link, aside) = (place.rootfs.join("proc"), place.start.join("aside"));
+        fs::create_dir(&aside).expect("a folder of our own");
+        let _ = fs::remove_dir(&link); // if the image has one
+        symlink(&aside, &link).expect("a link of our own");
+        (place, aside)
     }
 
     /// The same, with a volume whose mount has the flags that are common where nobody trusts it.

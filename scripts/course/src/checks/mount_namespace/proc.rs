@@ -84,3 +84,23 @@ fn has_its_flags(inside: &Inside, proc: &Line) -> Result<(), Finding> {
     }
     Ok(())
 }
+
+/// An image decides what lies at its /proc. If that is a symbolic link, a right program refuses it
+/// or resolves it inside the root; in no case may it lead the mount out.
+pub fn stays_in_the_root(program: &Program) -> Result<(), Finding> {
+    let (place, aside) = Place::with_linked_proc();
+    let is_outside = |scene: &Scene| {
+        let inside = scene.inside.as_ref();
+        inside.is_some_and(|inside| inside.namespace.at(&aside).is_some())
+    };
+    if !place.has_moment(program, is_outside) {
+        return Ok(());
+    }
+    place.tidy_up();
+    let expected = "an image with a symbolic link for its /proc is refused";
+    let seen = format!("the link leads to {}, and so /proc was mounted there", aside.display());
+    let why = "That is a folder of the host: the image decides which one you mount on.";
+    let text = "Your target is a path, and the kernel follows links in it, from the host's root. \
+        `mount_point` opens the folder without following any.";
+    Err(because(finding(expected, seen, why), "path-followed", text))
+}
