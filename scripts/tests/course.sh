@@ -28,7 +28,10 @@ fi
 work=$(mktemp -d)
 broker=''
 tidy() {
-  [ -z "$broker" ] || kill "$broker" 2> /dev/null || true
+  if [ -n "$broker" ]; then
+    pkill -P "$broker" || true # who would still answer a sudo that was killed
+    kill "$broker" 2> /dev/null || true
+  fi
   local mount
   while read -r mount; do
     umount -l "$mount"
