@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// How long to go along with a program step by step.
-const STEPPING: Duration = Duration::from_millis(1500);
+const STEPPING: Duration = Duration::from_secs(4);
 
 /// A program that has been started. Dropping it kills it, and it alone, as an impatient person
 /// does: what it has made must end with it.
