@@ -7,10 +7,11 @@
 //! `bin` would hide `/usr/bin`. Docker, which unpacks layers one onto another, gets both for free.
 
 use crate::attributes;
+use crate::patient::openat2;
 use crate::remove::open_folder;
 use crate::unpack::shown;
 use anyhow::{Context, Result, ensure};
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fchmod, fstat, openat2, readlinkat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fchmod, fstat, readlinkat};
 use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};

@@ -24,6 +24,7 @@ mod flat;
 mod found;
 mod markers;
 mod parallel;
+mod patient;
 mod platform;
 mod progress;
 mod reference;
@@ -54,7 +55,8 @@ use anyhow::{Context, Result, bail, ensure};
 use decompress::decompress;
 use documents::Layer;
 use found::Found;
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use patient::openat2;
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 use source::Source;
 use std::cmp::Reverse;
 use std::ffi::{OsStr, OsString};
@@ -183,7 +185,7 @@ pub(crate) fn safe_path(root: &OwnedFd, name: &Path) -> io::Result<(OwnedFd, OsS
     let folder: PathBuf = [OsStr::new(".")].into_iter().chain(steps).collect();
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    let folder = openat2(root, folder, flags, Mode::empty(), inside)?;
+    let folder = openat2(root, &folder, flags, Mode::empty(), inside)?;
     Ok((folder, last.to_owned()))
     // ANCHOR_END: todo_safe_path
 }
