@@ -68,6 +68,7 @@ printf '#!/bin/sh\necho "cargo 1.95.0"\n' > "$home/cargo/bin/cargo"
 END
 setup --yes
 expect 0 'everything is there'
+expect 0 'your shell does not find cargo yet' # what it installed into is not on this PATH
 grep -q '^toolchain install stable' "$home/rustup.log"
 
 # The course tool is missing, then another checkout's, then older than what it is made of, then as new.
