@@ -92,14 +92,16 @@ fn without_mdbook(page: &str) -> String {
     text + &format!("\nOr read the page as text: book/src/{page}\n")
 }
 
-/// mdBook says much on standard error; only that it failed matters here.
+/// mdBook says much on standard error; only that it failed matters here. It ends with us, also when
+/// we are killed: setpriv(1), of util-linux, asks the kernel for that before it becomes mdBook.
 fn serve(mdbook: &Path, checkout: &Path, port: u16) -> Result<Child> {
-    let mut command = Command::new(mdbook);
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(mdbook);
     command.args(["serve", "--hostname", "127.0.0.1", "--port", &port.to_string()]);
     command.arg("--dest-dir").arg(checkout.join("target/book-served"));
     command.arg(checkout.join("book")).env("MDBOOK_LOG", "error");
     command.stdin(Stdio::null()).stdout(Stdio::null());
-    command.spawn().with_context(|| format!("cannot start {}", mdbook.display()))
+    command.spawn().with_context(|| format!("cannot start {} by setpriv", mdbook.display()))
 }
 
 fn wait_until_it_answers(server: &mut Child, port: u16) -> Result<()> {
