@@ -5,6 +5,7 @@ use crate::{ROOTFS_HINT, Volume};
 use anyhow::{Context, Result};
 use nix::sched::CloneFlags;
 use nix::sys::stat::{Mode, umask};
+use nix::unistd::Pid;
 use process::{Guard, Signals};
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -52,11 +53,25 @@ impl Options {
         terminal: Option<&Terminal>,
         in_child: impl FnOnce() -> Result<Infallible>,
     ) -> Result<u8> {
+        self.run_prepared(namespaces, terminal, |_pid| Ok(()), in_child)
+    }
+
+    /// [`Options::run`], where `in_parent` has something to do for the child while that waits.
+    pub fn run_prepared(
+        &self,
+        namespaces: CloneFlags,
+        terminal: Option<&Terminal>,
+        in_parent: impl FnOnce(Pid) -> Result<()>,
+        in_child: impl FnOnce() -> Result<Infallible>,
+    ) -> Result<u8> {
         let signals = Signals::block()?;
         let mut guard = Guard::default();
         let child = process::start(
             namespaces,
-            |pid| guard.watch_over(pid), // whatever it becomes, it ends with us
+            |pid| {
+                guard.watch_over(pid)?; // whatever it becomes, it ends with us
+                in_parent(pid)
+            },
             || {
                 umask(Mode::from_bits_truncate(0o022)); // not the caller's: as runc and crun do
                 in_child()
