@@ -13,9 +13,12 @@
 //! (rtnetlink(7)). Above each message stands what one would type. `netlink.rs` has the grammar,
 //! `vocabulary.rs` the words.
 
+pub mod files;
 pub mod links;
 pub mod netlink;
 pub mod nftables;
+pub mod ports;
+pub mod proxy;
 pub mod subnet;
 mod vocabulary;
 

@@ -1,0 +1,159 @@
+//! Machines for a test: network namespaces, joined by cables. The sandbox is the host.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use nix::sched::{CloneFlags, setns, unshare};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// Nothing here takes so long, also on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+/// After so long we believe that nothing comes.
+pub const SILENCE: Duration = Duration::from_millis(700);
+
+/// Runs a shell command, which has to succeed, and returns what it printed.
+pub fn sh(script: &str) -> String {
+    let output = Command::new("sh").args(["-ec", script]).output().unwrap();
+    assert!(output.status.success(), "{script}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+pub fn require(program: &str) {
+    if Command::new(program).arg("--version").output().is_err() {
+        harness::not_run(format!("no {program}: apt-get install nftables iptables iproute2"));
+    }
+}
+
+/// A machine beside the sandbox.
+pub struct Machine {
+    namespace: File,
+    sleeper: Child,
+}
+
+fn own_namespace() -> File {
+    File::open("/proc/thread-self/ns/net").unwrap()
+}
+
+impl Machine {
+    pub fn new() -> Machine {
+        let ours = own_namespace();
+        unshare(CloneFlags::CLONE_NEWNET).unwrap();
+        sh("ip link set lo up");
+        let namespace = own_namespace();
+        let sleeper = Command::new("sleep").arg("600").stdin(Stdio::null()).spawn().unwrap();
+        setns(ours, CloneFlags::CLONE_NEWNET).unwrap();
+        Machine { namespace, sleeper }
+    }
+
+    /// Does something on that machine: sockets made there stay there.
+    pub fn within<T>(&self, act: impl FnOnce() -> T) -> T {
+        let ours = own_namespace();
+        setns(&self.namespace, CloneFlags::CLONE_NEWNET).unwrap();
+        let outcome = act();
+        setns(ours, CloneFlags::CLONE_NEWNET).unwrap();
+        outcome
+    }
+
+    /// A machine behind a cable of the host's: `link` here, `eth0` there. `addresses` are ours and
+    /// theirs, IPv4 and IPv6, as 198.51.100.1/24.
+    pub fn cabled(link: &str, addresses: [(&str, &str); 2]) -> Machine {
+        let machine = Machine::plugged(link, &addresses.map(|(_, theirs)| theirs));
+        for (ours, _) in addresses {
+            sh(&format!(
+                "ip address add {ours} dev {link} nodad 2> /dev/null || ip address add {ours} dev {link}"
+            ));
+        }
+        machine
+    }
+
+    /// A machine with these addresses; our end of the cable has none.
+    pub fn plugged(link: &str, addresses: &[&str]) -> Machine {
+        let machine = Machine::new();
+        let pid = machine.sleeper.id();
+        sh(&format!("ip link add {link} up type veth peer name eth0 netns {pid}"));
+        machine.within(|| {
+            sh("ip link set eth0 up");
+            for address in addresses {
+                let nodad = if address.contains("::") { "nodad" } else { "" };
+                sh(&format!("ip address add {address} dev eth0 {nodad}"));
+            }
+        });
+        machine
+    }
+
+    pub fn sh(&self, script: &str) -> String {
+        self.within(|| sh(script))
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = self.sleeper.kill();
+        let _ = self.sleeper.wait();
+    }
+}
+
+pub fn ip(text: &str) -> std::net::IpAddr {
+    text.parse().unwrap()
+}
+
+pub fn at(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+pub fn connect(to: &str) -> TcpStream {
+    let stream = TcpStream::connect_timeout(&at(to), PATIENCE)
+        .unwrap_or_else(|error| panic!("{to}: {error}"));
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// Does a connection come about?
+pub fn is_reachable(to: &str) -> bool {
+    TcpStream::connect_timeout(&at(to), SILENCE).is_ok()
+}
+
+/// Accepts one connection, and says who it seems to come from.
+pub fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    let (stream, from) = listener.accept().unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    (stream, from)
+}
+
+/// What one says the other hears, both ways; then both end.
+pub fn talk(mut one: TcpStream, mut other: TcpStream) {
+    let word = harness::random_name("word");
+    for (from, to) in [(0, 1), (1, 0)] {
+        let both = [&mut one, &mut other];
+        let [first, second] = both;
+        let (from, to) = if from < to { (first, second) } else { (second, first) };
+        from.write_all(word.as_bytes()).unwrap();
+        from.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut heard = String::new();
+        to.read_to_string(&mut heard).unwrap();
+        assert_eq!(heard, word);
+    }
+}
+
+pub fn udp(at_address: &str) -> UdpSocket {
+    let socket = UdpSocket::bind(at(at_address)).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket
+}
+
+/// Sends a message and says from whom it was received.
+pub fn ask(client: &UdpSocket, to: &str, server: &UdpSocket) -> SocketAddr {
+    let word = harness::random_name("word");
+    client.send_to(word.as_bytes(), at(to)).unwrap();
+    let mut buffer = [0; 100];
+    let (length, from) = server.recv_from(&mut buffer).unwrap();
+    assert_eq!(&buffer[..length], word.as_bytes());
+    let answer = harness::random_name("answer");
+    server.send_to(answer.as_bytes(), from).unwrap();
+    let (length, _) = client.recv_from(&mut buffer).unwrap();
+    assert_eq!(&buffer[..length], answer.as_bytes());
+    from
+}
