@@ -1,0 +1,3 @@
+//! Takes from root what a container does not need.
+
+pub mod seccomp;

@@ -1,0 +1,3 @@
+//! `confinement --rootfs DIR CMD ARGS…`: a container whose root is not almighty.
+
+fn main() {}

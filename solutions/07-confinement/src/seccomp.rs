@@ -1,0 +1,1 @@
+//! Lets a program make some system calls and not others: `seccomp(2)`.
