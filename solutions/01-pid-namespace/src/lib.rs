@@ -24,6 +24,7 @@ mod finish;
 mod guard;
 pub mod signals;
 
+pub use clone3::Birthplace;
 pub use exec::{Failure, cstrings, environment, exec};
 pub use finish::{finish, parse};
 pub use guard::Guard;
@@ -69,7 +70,7 @@ pub struct Child {
 /// namespaces, folder and signal mask stay.
 // ANCHOR: start
 pub fn start(
-    namespaces: CloneFlags,
+    namespaces: impl Into<Birthplace>,
     parent_setup: impl FnOnce(Pid) -> Result<()>,
     child: impl FnOnce() -> Result<Infallible>,
 ) -> Result<Child> {

@@ -5,9 +5,11 @@
 //! would not find.
 
 use crate::registry::{self, lock, lock_registry, root_folder, run_folder};
+use crate::share::Share;
 use crate::state::{Process, State, Status};
 use crate::{Request, name, random};
 use anyhow::{Context, Result};
+use cgroups::Ledger;
 use image::Image;
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::Pid;
@@ -23,6 +25,7 @@ pub struct Container {
     state: State,
     folder: PathBuf,
     run: PathBuf,
+    share: Share,
     /// Set when nothing is to be removed although this value goes.
     keep: Cell<bool>,
     _lock: Flock<File>,
@@ -31,7 +34,7 @@ pub struct Container {
 impl Container {
     /// Reserves a name, writes the state down, and makes the folders; in this order, so that
     /// nothing exists that is not written down.
-    pub fn create(request: &Request, image: &Image) -> Result<Container> {
+    pub fn create(request: &Request, image: &Image, mut share: Share) -> Result<Container> {
         let registry = lock_registry()?;
         let name = name::choose(request.name.as_deref(), &registry::sweep()?)?;
         let id = random::id()?;
@@ -43,6 +46,7 @@ impl Container {
         let lock = lock(&run, FlockArg::LockExclusiveNonblock)?
             .context("somebody else holds the lock of a new container")?;
         let folder = root_folder().join("containers").join(&id);
+        let cgroups = share.plan(&id)?;
         let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let state = State {
             id,
@@ -55,12 +59,16 @@ impl Container {
             process: None,
             exit_code: None,
             remove: request.rm,
+            cgroups,
+            oom_killed: false,
         };
         let written = state.write(&run);
-        let container = Container { state, folder, run, keep: Cell::new(false), _lock: lock };
+        let keep = Cell::new(false);
+        let container = Container { state, folder, run, share, keep, _lock: lock };
         drop(registry); // an error from here on removes the container, which takes that lock again
         written?;
         container.make_folders()?;
+        container.share.create()?;
         Ok(container)
     }
 
@@ -92,6 +100,11 @@ impl Container {
         Upper { upper: self.folder.join("upper"), work: self.folder.join("work"), fate }
     }
 
+    /// Its share of the machine.
+    pub fn share(&self) -> &Share {
+        &self.share
+    }
+
     /// Notes that the command is about to run.
     pub fn started(&self, pid: Pid) -> Result<()> {
         let process = Some(Process::of(pid)?);
@@ -100,18 +113,21 @@ impl Container {
 
     /// Notes the end, and removes the container if that was asked for.
     pub fn ended(self, exit_code: u8) -> Result<()> {
+        let oom_killed = self.share.ran_out_of_memory();
         if self.state.remove {
             return self.remove();
         }
         self.keep.set(true);
-        let exit_code = Some(exit_code);
-        State { status: Status::Exited, exit_code, ..self.state.clone() }.write(&self.run)
+        Ledger(self.state.cgroups.clone()).remove()?;
+        let (status, exit_code, cgroups) = (Status::Exited, Some(exit_code), Vec::new());
+        State { status, exit_code, cgroups, oom_killed, ..self.state.clone() }.write(&self.run)
     }
 
     /// The files first, which may take long and where our own lock keeps others away; then the
     /// record, with the registry locked, because others read there.
     fn remove(&self) -> Result<()> {
         self.keep.set(true); // tried once is enough
+        Ledger(self.state.cgroups.clone()).remove()?;
         registry::remove_folder(&self.folder)?;
         let _registry = lock_registry()?;
         registry::remove_folder(&self.run)

@@ -6,6 +6,7 @@
 //! - what to run: the flags (`request.rs`), and what the image says where they are silent
 //!   (`command.rs`);
 //! - as whom: names mean what the image's own files say (`user.rs`);
+//! - with how much of the machine: limits and devices (`share.rs`);
 //! - the traces on the host, so that they can be found and removed: of one container from its
 //!   beginning to its end (`container.rs`), of all containers (`registry.rs`), as JSON (`state.rs`).
 //!
@@ -20,6 +21,7 @@ mod name;
 mod random;
 mod registry;
 mod request;
+mod share;
 mod state;
 mod user;
 
@@ -39,6 +41,7 @@ use nix::unistd::{dup2_stdin, geteuid, setsid};
 use process::{Guard, Signals};
 use rootfs::inside;
 use rootfs::terminal::{Keyboard, Terminal};
+use share::Share;
 use std::convert::Infallible;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -54,9 +57,10 @@ pub fn run(request: &Request) -> Result<u8> {
         "only root can run containers so far\nhint: run it again with sudo"
     );
     rootfs::own_executable::protect()?; // before anything exists that would have to be undone
+    let share = Share::asked(request)?; // what can't be is told before an image is pulled
     let store = image::Store::open(&registry::root_folder())?;
     let image = images::for_run(&store, &request.image, request.platform.as_ref())?;
-    let container = Container::create(request, &image)?; // from here on, it is written down
+    let container = Container::create(request, &image, share)?; // from here on, it is written down
     drop(store); // what the container needs stays, because it is written down
     let command = Command::new(request, &image.config.config, &container)?;
     let terminal = request.tty.then(|| Terminal::prepare(request.keyboard())).transpose()?;
@@ -65,16 +69,19 @@ pub fn run(request: &Request) -> Result<u8> {
     let namespaces = CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS | identity::NAMESPACES;
 
     let started = process::start(
-        namespaces,
+        container.share().birthplace(namespaces)?,
         |pid| container.started(pid).and_then(|()| guard.watch_over(pid)), // the child waits
         || {
             let root = container.folder(); // a folder of the host, soon covered by the image
             umask(Mode::from_bits_truncate(0o022)); // what we make in there is for all to read
             // ANCHOR: steps
+            container.share().enter()?; //               what follows is on its bill
             rootfs::private()?; //                       nobody outside sees our mounts
             overlay::mount(&image.layers, Some(&container.upper()), root)?; // the image's files
             rootfs::make_mount_points(root)?; //         images need not have them
             rootfs::standard_mounts(root)?; //           /proc, /sys, /dev
+            container.share().mount(root)?; //           its limits, to be read
+            request.devices.iter().try_for_each(|device| device.make(root))?;
             identity::mqueue(root)?; //                  the mailboxes of our own IPC namespace
             identity::names(command.hostname(), None)?; // of our own UTS namespace
             request.volumes.iter().try_for_each(|volume| volume.mount(root))?;

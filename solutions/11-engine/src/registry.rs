@@ -3,6 +3,7 @@
 //! ```text
 //! /run/coracle/ID/state.json         what it is and how it is; written first, removed last
 //! /var/lib/coracle/containers/ID/    its upper layer and overlayfs's workbench
+//! /sys/fs/cgroup/…/coracle/ID/       its cgroup; state.json has the folders
 //! ```
 //!
 //! `CORACLE_RUN` and `CORACLE_ROOT` name other places. Whoever runs a container holds a lock on
@@ -14,6 +15,7 @@
 
 use crate::state::{State, Status};
 use anyhow::{Context, Result, bail, ensure};
+use cgroups::Ledger;
 use nix::fcntl::{Flock, FlockArg};
 use overlay::Change;
 use std::fs::{self, DirBuilder, File};
@@ -114,14 +116,19 @@ fn after_its_program(run: &Path, id: &str) -> Result<Option<State>> {
         // then the kernel has forgotten that wish (PR_SET_PDEATHSIG, prctl(2)).
         Some(state) if state.status == Status::Running => {
             state.process.map_or(Ok(()), |process| process.kill())?;
+            Ledger(state.cgroups.clone()).remove()?;
             if state.remove {
                 return remove_files(id).map(|()| None);
             }
-            let state = State { status: Status::Exited, exit_code: Some(137), ..state };
+            let (status, exit_code) = (Status::Exited, Some(137));
+            let state = State { status, exit_code, cgroups: Vec::new(), ..state };
             state.write(run)?;
             Ok(Some(state))
         }
-        _ => remove_files(id).map(|()| None), // half made
+        half_made => {
+            Ledger(half_made.map(|state| state.cgroups).unwrap_or_default()).remove()?;
+            remove_files(id).map(|()| None)
+        }
     }
 }
 

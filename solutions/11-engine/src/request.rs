@@ -1,5 +1,6 @@
 //! What a person can ask of `coracle run`: the flags of docker-run(1) that are built so far.
 
+use cgroups::Device;
 use rootfs::Volume;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -55,6 +56,12 @@ pub struct Request {
     /// The command and its arguments, in place of the image's
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
     pub command: Vec<OsString>,
+    /// Give the container a device of this machine
+    #[arg(long = "device", value_name = "SRC[:DST[:rwm]]")]
+    pub devices: Vec<Device>,
+    /// What it may use at most
+    #[command(flatten)]
+    pub limits: cgroups::Options,
 }
 
 fn absolute(text: &str) -> Result<PathBuf, String> {

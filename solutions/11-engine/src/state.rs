@@ -36,6 +36,12 @@ pub struct State {
     pub exit_code: Option<u8>,
     /// Is it to be removed at its end (`--rm`)?
     pub remove: bool,
+    /// The folders of its cgroup, those above it that are ours too first; empty when they are gone.
+    #[serde(default)]
+    pub cgroups: Vec<PathBuf>,
+    /// Did the kernel kill one of its processes because memory ran out?
+    #[serde(default)]
+    pub oom_killed: bool,
 }
 
 /// The stations of a container's life.
@@ -103,6 +109,8 @@ impl State {
             process: None,
             exit_code: None,
             remove: false,
+            cgroups: Vec::new(),
+            oom_killed: false,
         }
     }
 }

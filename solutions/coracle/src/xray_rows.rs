@@ -18,6 +18,7 @@ pub fn add(report: &mut Report) -> Result<()> {
     });
     let name = "hostname".into();
     report.rows.push(Row { name, group: Group::Identity, verdict, value, reference });
+    report.rows.push(cgroups::row(report.subject.pid, report.reference.pid));
     Ok(())
 }
 

@@ -9,12 +9,14 @@
 
 mod clone3;
 mod descriptors;
+mod device_filter;
 mod exit;
 mod mount_setattr;
 mod signals;
 
 pub use clone3::{Fork, clone3};
 pub use descriptors::close_all_but;
+pub use device_filter::attach_device_filter;
 pub use exit::exit_now;
 pub use mount_setattr::{MountAttributes, mount_setattr};
 pub use signals::default_signal_handlers;

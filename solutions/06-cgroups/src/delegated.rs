@@ -1,0 +1,46 @@
+//! Finds the group below which an ordinary user may make groups.
+//!
+//! The top of the tree is root's. systemd hands a part of it to each user who asks: *delegation*.
+//! `user@1000.service` belongs to user 1000, and so does a scope that was made with
+//! `systemd-run --user --scope -p Delegate=yes`. We take the highest group above our own that we may
+//! write to: only within it does the kernel let us move a process from one group to another.
+
+use crate::{enter, files};
+use anyhow::{Context, Result, bail};
+use nix::unistd::{AccessFlags, access};
+use std::path::{Path, PathBuf};
+
+/// May we make groups in this one, and put processes into them?
+pub fn is_ours(folder: &Path) -> bool {
+    access(folder, AccessFlags::W_OK).is_ok()
+        && access(&files::file(folder, "cgroup.procs"), AccessFlags::W_OK).is_ok()
+}
+
+/// The highest group in the tree mounted on `root` that is ours, and that we are in or below.
+pub fn base(root: &Path) -> Result<PathBuf> {
+    if is_ours(root) {
+        return Ok(root.to_owned());
+    }
+    let own = xray::cgroups::of(std::process::id())?.v2.unwrap_or_default();
+    let own = root.join(own.trim_start_matches('/'));
+    let above = own.ancestors().take_while(|one| *one != root);
+    let Some(base) = above.filter(|one| is_ours(one)).last() else {
+        bail!(
+            "there is no cgroup that we may write to\n\
+             hint: run it with sudo, or in one that systemd hands to you: \
+             systemd-run --user --scope -p Delegate=yes …"
+        )
+    };
+    if base == own {
+        step_aside(base)?;
+    }
+    Ok(base.to_owned())
+}
+
+/// We are in the very group that is to hand controllers down, which then must have no processes:
+/// so we move into one of our own below it. Others that are in it have to do the same.
+fn step_aside(base: &Path) -> Result<()> {
+    let leaf = base.join("coracle-itself");
+    files::make(&leaf)?;
+    enter(&leaf).context("cannot step aside")
+}

@@ -1,0 +1,97 @@
+//! Reads and writes the files of a group, with what an errno means there.
+
+use anyhow::{Context, Result};
+use std::fmt::Display;
+use std::fs;
+use std::io::{Error, ErrorKind};
+use std::path::{Path, PathBuf};
+
+/// The file `name` of a group.
+pub fn file(folder: &Path, name: &str) -> PathBuf {
+    folder.join(name)
+}
+
+/// Does this kernel, and this group, have such a file?
+pub fn has(folder: &Path, name: &str) -> bool {
+    file(folder, name).exists()
+}
+
+/// What the file says, without the end of its line.
+pub fn read(folder: &Path, name: &str) -> Result<String> {
+    let path = file(folder, name);
+    let text = fs::read_to_string(&path).map_err(|error| {
+        let hint = hint(folder, name, &error);
+        anyhow::Error::new(error).context(format!("cannot read {}{hint}", path.display()))
+    })?;
+    Ok(text.trim_end().to_owned())
+}
+
+/// Writes `value` in one go: each write(2) to such a file is a command of its own.
+pub fn write(folder: &Path, name: &str, value: impl Display) -> Result<()> {
+    let (path, value) = (file(folder, name), value.to_string());
+    let written = fs::OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .and_then(|mut file| std::io::Write::write_all(&mut file, value.as_bytes()));
+    written.map_err(|error| {
+        let hint = hint(folder, name, &error);
+        anyhow::Error::new(error)
+            .context(format!("cannot write {value} to {}{hint}", path.display()))
+    })
+}
+
+/// The number in a file that holds one. `max` is none.
+pub fn number(folder: &Path, name: &str) -> Option<u64> {
+    fs::read_to_string(file(folder, name)).ok()?.trim().parse().ok()
+}
+
+/// The number behind `key` in a file of lines `key number`.
+pub fn keyed(folder: &Path, name: &str, key: &str) -> Option<u64> {
+    let text = fs::read_to_string(file(folder, name)).ok()?;
+    let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+    lines.find(|(name, _)| *name == key)?.1.trim().parse().ok()
+}
+
+/// Makes the group's folder; one that is there already is as good.
+pub fn make(folder: &Path) -> Result<()> {
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            let hint = hint(folder, "", &error);
+            Err(error).with_context(|| format!("cannot make the cgroup {}{hint}", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn hint(folder: &Path, name: &str, error: &Error) -> String {
+    let controller = name.split('.').next().unwrap_or_default();
+    let shown = folder.display();
+    match (error.kind(), error.raw_os_error()) {
+        (ErrorKind::NotFound, _) if !folder.exists() && !name.is_empty() => {
+            "\nhint: somebody has removed this cgroup".to_owned()
+        }
+        (ErrorKind::NotFound, _) if name == "cgroup.subtree_control" => {
+            format!("\nhint: {shown}/cgroup.controllers lists what can be handed down from there")
+        }
+        (ErrorKind::NotFound, _) if !["", "cgroup"].contains(&controller) => format!(
+            "\nhint: this kernel has no such limit, or the controller {controller} is not handed \
+             down to this cgroup: {shown}/cgroup.controllers lists those that are"
+        ),
+        (ErrorKind::ReadOnlyFilesystem, _) => {
+            "\nhint: the cgroups are mounted read-only here, as in another container".to_owned()
+        }
+        (ErrorKind::PermissionDenied, _) => {
+            "\nhint: this cgroup belongs to somebody else: run it with sudo, or in one of your own: \
+             systemd-run --user --scope -p Delegate=yes …"
+                .to_owned()
+        }
+        (ErrorKind::ResourceBusy, _) if name == "cgroup.subtree_control" => format!(
+            "\nhint: there are processes in {shown} itself, and a cgroup with processes hands no \
+             controllers down: move them into one below it"
+        ),
+        (ErrorKind::InvalidInput, _) | (_, Some(34)) => {
+            "\nhint: the kernel does not take this value".to_owned() // 34 is ERANGE
+        }
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,90 @@
+//! Finds the trees of cgroups that are mounted here.
+
+use anyhow::{Context, Result};
+use std::path::PathBuf;
+
+/// Which version limits things on this machine, and where its trees are mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hierarchies {
+    /// One tree.
+    V2(PathBuf),
+    /// A tree for each controller, or for a few of them.
+    V1(Vec<Tree>),
+}
+
+/// A tree of version 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tree {
+    /// The controllers: `["memory"]`, `["cpu", "cpuacct"]`.
+    pub controllers: Vec<String>,
+    /// Where it is mounted.
+    pub mount_point: PathBuf,
+}
+
+/// The controllers of version 1 that have one of these in them are in charge of the machine. Some
+/// systems of version 2 mount a small tree of version 1 for one thing, as net_cls for a VPN.
+const IN_CHARGE: [&str; 3] = ["memory", "pids", "cpu"];
+
+/// Reads what is mounted.
+pub fn find() -> Result<Option<Hierarchies>> {
+    let path = "/proc/self/mountinfo";
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
+    Ok(parse(&text))
+}
+
+/// Parses proc_pid_mountinfo(5). A tree that is mounted twice is taken where it comes first.
+fn parse(mountinfo: &str) -> Option<Hierarchies> {
+    let (mut v1, mut v2): (Vec<Tree>, Option<PathBuf>) = (Vec::new(), None);
+    for line in mountinfo.lines() {
+        let Some((mount, file_system)) = line.split_once(" - ") else { continue };
+        let mount_point = PathBuf::from(mount.split(' ').nth(4).unwrap_or_default());
+        let mut file_system = file_system.split(' ');
+        match (file_system.next(), file_system.nth(1)) {
+            (Some("cgroup2"), _) => v2 = v2.or(Some(mount_point)),
+            (Some("cgroup"), Some(options)) => {
+                let controllers = controllers(options);
+                if !controllers.is_empty() && v1.iter().all(|t| t.controllers != controllers) {
+                    v1.push(Tree { controllers, mount_point });
+                }
+            }
+            _ => {}
+        }
+    }
+    let in_charge = |tree: &Tree| tree.controllers.iter().any(|one| IN_CHARGE.contains(&&**one));
+    match v1.iter().any(in_charge) {
+        true => Some(Hierarchies::V1(v1)),
+        false => v2.map(Hierarchies::V2),
+    }
+}
+
+/// The options of a tree are its controllers, and a few that say how it works.
+fn controllers(options: &str) -> Vec<String> {
+    let general = ["rw", "ro", "xattr", "clone_children", "cpuset_v2_mode", "noprefix", "none"];
+    let names = options.split(',').filter(|one| !general.contains(one) && !one.contains('='));
+    names.map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_trees_of_a_hybrid_machine() {
+        let text = "1 2 0:3 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n\
+            30 1 0:30 / /sys/fs/cgroup/cpu,cpuacct rw shared:9 - cgroup cgroup rw,cpu,cpuacct\n\
+            31 1 0:31 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
+            32 1 0:32 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,name=systemd\n\
+            33 1 0:33 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw,nsdelegate\n";
+        let Some(Hierarchies::V1(trees)) = parse(text) else { panic!("version 1 is in charge") };
+        let controllers: Vec<_> = trees.iter().map(|tree| tree.controllers.join(",")).collect();
+        assert_eq!(controllers, ["cpu,cpuacct", "memory"]);
+    }
+
+    #[test]
+    fn a_small_tree_of_version_1_is_not_in_charge() {
+        let text = "30 1 0:30 / /sys/fs/cgroup rw shared:9 - cgroup2 cgroup2 rw,nsdelegate\n\
+            31 1 0:31 / /sys/fs/cgroup/net_cls rw - cgroup cgroup rw,net_cls\n";
+        assert_eq!(parse(text), Some(Hierarchies::V2("/sys/fs/cgroup".into())));
+        assert_eq!(parse(""), None);
+    }
+}
