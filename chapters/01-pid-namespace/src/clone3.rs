@@ -4,11 +4,29 @@ use anyhow::{Context, Result};
 use nix::Error;
 use nix::sched::CloneFlags;
 use nix::unistd::geteuid;
+use std::os::fd::{AsFd, OwnedFd};
 use sys::Fork;
 
-/// Clones the calling process into new `namespaces`.
-pub fn into_namespaces(namespaces: CloneFlags) -> Result<Fork> {
-    sys::clone3(namespaces.bits() as u64, None)
+/// Where a process is born: in which new namespaces, and in whose group.
+///
+/// Flags alone become one by themselves; the group is a matter of chapter 06.
+pub struct Birthplace {
+    /// The new namespaces.
+    pub namespaces: CloneFlags,
+    /// The folder of a cgroup of version 2; `None` for that of the parent.
+    pub cgroup: Option<OwnedFd>,
+}
+
+impl From<CloneFlags> for Birthplace {
+    fn from(namespaces: CloneFlags) -> Birthplace {
+        Birthplace { namespaces, cgroup: None }
+    }
+}
+
+/// Clones the calling process into new namespaces.
+pub fn into_namespaces(place: impl Into<Birthplace>) -> Result<Fork> {
+    let Birthplace { namespaces, cgroup } = place.into();
+    sys::clone3(namespaces.bits() as u64, cgroup.as_ref().map(AsFd::as_fd))
         .map_err(|error| {
             let errno = Error::from_raw(error.raw_os_error().unwrap_or(0));
             let hint = match errno {
@@ -20,7 +38,15 @@ pub fn into_namespaces(namespaces: CloneFlags) -> Result<Fork> {
                     "\nhint: PID namespaces nest 32 deep at most; other limits are in /proc/sys/user"
                 },
                 Error::ENOSYS => "\nhint: clone3 needs Linux 5.3, or is filtered here by seccomp",
+                Error::EBUSY if cgroup.is_some() => {
+                    "\nhint: the cgroup hands controllers on to others, so no process may be in it"
+                }
                 Error::EBUSY => "\nhint: only a single-threaded process may clone itself",
+                Error::EAGAIN => "\nhint: a limit of processes is reached: ulimit -u, or pids.max",
+                Error::EACCES if cgroup.is_some() => {
+                    "\nhint: into a cgroup comes whoever may write to its cgroup.procs and to that \
+                     of the group above both"
+                }
                 _ => "",
             };
             anyhow::Error::new(error)

@@ -24,6 +24,7 @@ mod finish;
 mod guard;
 pub mod signals;
 
+pub use clone3::Birthplace;
 pub use exec::{Failure, cstrings, environment, exec};
 pub use finish::{finish, parse};
 pub use guard::Guard;
@@ -68,7 +69,7 @@ pub struct Child {
 /// to exit. The caller must be single-threaded, because a clone copies one thread alone; its own
 /// namespaces, folder and signal mask stay.
 pub fn start(
-    namespaces: CloneFlags,
+    namespaces: impl Into<Birthplace>,
     parent_setup: impl FnOnce(Pid) -> Result<()>,
     child: impl FnOnce() -> Result<Infallible>,
 ) -> Result<Child> {

@@ -3,10 +3,9 @@
 use crate::terminal::{Keyboard, Terminal};
 use crate::{ROOTFS_HINT, Volume};
 use anyhow::{Context, Result};
-use nix::sched::CloneFlags;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::Pid;
-use process::{Guard, Signals};
+use process::{Birthplace, Guard, Signals};
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -49,7 +48,7 @@ impl Options {
     /// Starts the container that `in_child` prepares and stays with it until its end.
     pub fn run(
         &self,
-        namespaces: CloneFlags,
+        namespaces: impl Into<Birthplace>,
         terminal: Option<&Terminal>,
         in_child: impl FnOnce() -> Result<Infallible>,
     ) -> Result<u8> {
@@ -59,7 +58,7 @@ impl Options {
     /// [`Options::run`], where `in_parent` has something to do for the child while that waits.
     pub fn run_prepared(
         &self,
-        namespaces: CloneFlags,
+        namespaces: impl Into<Birthplace>,
         terminal: Option<&Terminal>,
         in_parent: impl FnOnce(Pid) -> Result<()>,
         in_child: impl FnOnce() -> Result<Infallible>,

@@ -1,0 +1,198 @@
+//! A container of this chapter, and its group as the kernel shows it to those outside.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use harness::{Output, bin, busybox_rootfs, random_name, run_within};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// A root file system of the test's own.
+pub fn rootfs() -> PathBuf {
+    let rootfs = scratch().join(random_name("rootfs"));
+    busybox_rootfs(&rootfs);
+    rootfs
+}
+
+/// Where this test may write.
+pub fn scratch() -> PathBuf {
+    PathBuf::from(std::env::var("TMPDIR").expect("set by the harness"))
+}
+
+/// Is version 2 in charge of this machine?
+pub fn is_v2() -> bool {
+    Path::new("/sys/fs/cgroup/cgroup.procs").exists()
+}
+
+/// `cgroups OPTIONS… sh -c SCRIPT`.
+pub fn command(options: &[&str], script: &str) -> Command {
+    let mut command = Command::new(bin("cgroups"));
+    command.args(options).args(["sh", "-c", script]);
+    command
+}
+
+/// Runs it to its end; in the lab, programs start slowly.
+pub fn sh(options: &[&str], script: &str) -> Output {
+    run_within(&mut command(options, script), Duration::from_secs(50))
+}
+
+/// What the script prints; it has to succeed.
+pub fn says(options: &[&str], script: &str) -> String {
+    let output = sh(options, script);
+    assert!(output.status.success(), "{output:?}");
+    output.stdout
+}
+
+/// Waits, 20 seconds at most.
+pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < Duration::from_secs(20), "waited in vain for {what}");
+        sleep(Duration::from_millis(2));
+    }
+}
+
+/// A container that waits until this is dropped.
+pub struct Waiting {
+    program: Child,
+    input: Option<ChildStdin>,
+    /// The PID of its first process, as we see it.
+    pub pid: u32,
+}
+
+impl Waiting {
+    /// Runs `script` in it first, and then waits.
+    pub fn after(options: &[&str], script: &str) -> Waiting {
+        Waiting::in_the_midst_of(options, &format!("{script}\necho ready; cat > /dev/null"))
+    }
+
+    /// Runs `script`, which prints `ready` at some time, and ends when its input does, or never.
+    pub fn in_the_midst_of(options: &[&str], script: &str) -> Waiting {
+        let mut command = command(options, script);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut program = command.spawn().expect("it starts");
+        let mut said = String::new();
+        let output = program.stdout.take().expect("piped");
+        BufReader::new(output).read_line(&mut said).expect("it can be read");
+        assert_eq!(said, "ready\n");
+        let pid = harness::children_of(program.id())[0]; // the second is its guard
+        Waiting { input: program.stdin.take(), program, pid }
+    }
+
+    /// Does it still run?
+    pub fn is_running(&mut self) -> bool {
+        self.program.try_wait().expect("our own child").is_none()
+    }
+
+    /// SIGKILL for the first process.
+    pub fn kill(&self) {
+        let pid = nix::unistd::Pid::from_raw(self.pid as i32);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).expect("it runs");
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        drop(self.input.take());
+        let started = Instant::now();
+        while self.is_running() {
+            if started.elapsed() > Duration::from_secs(5) {
+                self.kill();
+                let _ = self.program.wait();
+            }
+            sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// The folder of a process's group for this controller of version 1, or the one of version 2.
+pub fn folder_of(pid: u32, controller: &str) -> PathBuf {
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("it runs");
+    for line in text.lines() {
+        let [_, controllers, path] = line.splitn(3, ':').collect::<Vec<_>>()[..] else { continue };
+        let path = path.trim_start_matches('/');
+        if is_v2() && controllers.is_empty() {
+            return Path::new("/sys/fs/cgroup").join(path);
+        }
+        if !is_v2() && controllers.split(',').any(|one| one == controller) {
+            return Path::new("/sys/fs/cgroup").join(controllers).join(path);
+        }
+    }
+    panic!("no {controller} in {text}");
+}
+
+/// A file of the group of process `pid`: its name in version 1, which begins with the controller's,
+/// and in version 2.
+pub fn read(pid: u32, v1: &str, v2: &str) -> String {
+    let path = folder_of(pid, &v1[..v1.find('.').expect("controller.name")]);
+    let path = path.join(if is_v2() { v2 } else { v1 });
+    let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    text.trim_end().to_owned()
+}
+
+/// The number behind a key in a file of the group.
+pub fn keyed(pid: u32, v1: (&str, &str), v2: (&str, &str)) -> u64 {
+    let text = read(pid, v1.0, v2.0);
+    let key = if is_v2() { v2.1 } else { v1.1 };
+    let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+    let found = lines.find(|(name, _)| *name == key).unwrap_or_else(|| panic!("{key}: {text}"));
+    found.1.parse().expect("a number")
+}
+
+/// CPU time of the group so far.
+pub fn cpu_time(pid: u32) -> Duration {
+    if is_v2() {
+        Duration::from_micros(keyed(pid, ("cpu.stat", ""), ("cpu.stat", "usage_usec")))
+    } else {
+        Duration::from_nanos(read(pid, "cpuacct.usage", "").parse().expect("a number"))
+    }
+}
+
+/// The folders of groups that this chapter's program made, in all trees.
+pub fn groups() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let base = Path::new("/sys/fs/cgroup");
+    let trees = fs::read_dir(base).expect("mounted").flatten().map(|entry| entry.path());
+    for tree in trees.chain([base.to_owned()]) {
+        for entry in fs::read_dir(tree).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with("coracle") {
+                found.push(entry.path());
+            }
+        }
+    }
+    found
+}
+
+/// A disk of the test's own, on a file; gone when dropped.
+pub struct Disk(pub String);
+
+impl Disk {
+    /// Of four MiB.
+    pub fn new() -> Disk {
+        let file = scratch().join(random_name("disk"));
+        fs::write(&file, vec![0; 4 << 20]).expect("room for 4 MiB");
+        let mut losetup = Command::new("losetup");
+        let made = harness::run(losetup.args(["--find", "--show"]).arg(file));
+        if !made.status.success() {
+            harness::not_run(format!("no loop device here: {}", made.stderr.trim()));
+        }
+        Disk(made.stdout.trim().to_owned())
+    }
+
+    /// Major and minor number.
+    pub fn number(&self) -> (String, String) {
+        let name = self.0.rsplit('/').next().expect("/dev/loop0");
+        let text = fs::read_to_string(format!("/sys/block/{name}/dev")).expect("a block device");
+        let (major, minor) = text.trim().split_once(':').expect("7:0");
+        (major.to_owned(), minor.to_owned())
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("losetup").args(["--detach", &self.0]).status();
+    }
+}

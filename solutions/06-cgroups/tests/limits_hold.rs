@@ -1,0 +1,147 @@
+//! What the kernel makes of each limit, seen from outside.
+
+mod group;
+
+use group::{Disk, Waiting, cpu_time, is_v2, keyed, read, sh, wait_for};
+use harness::Output;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+harness::kernel_tests!(
+    a_memory_hog_dies_alone,
+    a_hog_that_is_not_the_first_process_dies_alone,
+    swap_is_no_way_out,
+    a_fork_bomb_stops_at_its_limit,
+    half_a_cpu_is_half_a_cpu,
+    of_two_the_heavier_gets_more,
+    it_runs_on_the_cpus_that_it_was_given,
+    a_disk_is_read_no_faster_than_allowed,
+);
+
+/// A string that doubles until there is no more memory.
+const HOG: &str = "x=0123456789abcdef; while :; do x=$x$x; done";
+
+fn is_killed_for_memory(output: &Output) -> bool {
+    output.status.code() == Some(137) && output.stderr.contains("out of memory")
+}
+
+fn a_memory_hog_dies_alone() {
+    let mut neighbour = Waiting::after(&["--memory", "32m"], "true");
+    let outside = std::process::id();
+    let hog = sh(&["--memory", "24m"], HOG);
+    assert!(is_killed_for_memory(&hog), "{hog:?}");
+    assert!(neighbour.is_running(), "the neighbour has died");
+    let kills =
+        keyed(neighbour.pid, ("memory.oom_control", "oom_kill"), ("memory.events", "oom_kill"));
+    assert_eq!((kills, std::process::id()), (0, outside));
+}
+
+fn a_hog_that_is_not_the_first_process_dies_alone() {
+    let script =
+        format!("sh -c '{HOG}'; echo the hog ended with $? >&2; echo ready; cat > /dev/null");
+    let mut container = Waiting::in_the_midst_of(&["--memory", "24m"], &script);
+    let kills =
+        keyed(container.pid, ("memory.oom_control", "oom_kill"), ("memory.events", "oom_kill"));
+    assert_eq!(kills, 1);
+    assert!(container.is_running(), "the shell that started it has died");
+}
+
+/// Docker gives as much swap as memory, and we do; `--memory-swap` of the same size gives none.
+fn swap_is_no_way_out() {
+    let [half, none] = [&["--memory", "24m"][..], &["--memory", "24m", "--memory-swap", "24m"]];
+    for (options, more) in [(half, 24_u64 << 20), (none, 0)] {
+        let container = Waiting::after(options, "true");
+        let limit = read(container.pid, "memory.memsw.limit_in_bytes", "memory.swap.max");
+        let both = if is_v2() { more } else { (24 << 20) + more };
+        assert_eq!(limit, both.to_string());
+    }
+}
+
+fn a_fork_bomb_stops_at_its_limit() {
+    // It ends when its input does: a bomb that nobody watches would be no good neighbour.
+    let script = "b() { b | b & }; b; echo ready; cat > /dev/null";
+    let mut bomb = Waiting::in_the_midst_of(&["--pids", "30"], script);
+    let mut most = 0;
+    wait_for("the bomb to reach its limit", || {
+        let now = read(bomb.pid, "pids.current", "pids.current").parse().unwrap();
+        most = most.max(now);
+        keyed(bomb.pid, ("pids.events", "max"), ("pids.events", "max")) > 0
+    });
+    for _ in 0..100 {
+        most = most.max(read(bomb.pid, "pids.current", "pids.current").parse().unwrap());
+    }
+    assert!((2..=30).contains(&most), "{most} processes");
+    assert!(bomb.is_running());
+    assert!(std::process::Command::new("true").status().is_ok(), "we can still start programs");
+}
+
+/// Two loops want two CPUs and get half of one. The limit is the kernel's upper bound. That it is
+/// reached is only certain where the group was held back in (nearly) every period: on a busy
+/// machine it gets less than its share.
+fn half_a_cpu_is_half_a_cpu() {
+    let script =
+        "(while :; do :; done) & (while :; do :; done) & echo ready; cat > /dev/null; kill %1 %2";
+    let loops = Waiting::in_the_midst_of(&["--cpus", "0.5"], script);
+    sleep(Duration::from_millis(300));
+    let periods = |key| keyed(loops.pid, ("cpu.stat", key), ("cpu.stat", key));
+    let (before, started) = (cpu_time(loops.pid), Instant::now());
+    let (all, held_back) = (periods("nr_periods"), periods("nr_throttled"));
+    sleep(Duration::from_secs(4));
+    let used = (cpu_time(loops.pid) - before).as_secs_f64() / started.elapsed().as_secs_f64();
+    let (all, held_back) = (periods("nr_periods") - all, periods("nr_throttled") - held_back);
+    println!("{used:.3} CPUs; held back in {held_back} of {all} periods");
+    assert!(used < 0.55, "{used} CPUs");
+    if held_back * 10 > all * 9 {
+        assert!(
+            used > 0.45,
+            "{used} CPUs, although it was held back in {held_back} of {all} periods"
+        );
+    } else {
+        assert!(all > 5, "the loops hardly ran: {all} periods");
+    }
+}
+
+/// On one CPU, four times the weight is four times the time; enough that nobody takes it for chance.
+fn of_two_the_heavier_gets_more() {
+    let script = "echo ready; while :; do :; done";
+    let start =
+        |weight| Waiting::in_the_midst_of(&["--cpuset-cpus", "0", "--cpu-shares", weight], script);
+    let (light, heavy) = (start("256"), start("8192"));
+    sleep(Duration::from_millis(200));
+    let before = [cpu_time(light.pid), cpu_time(heavy.pid)];
+    sleep(Duration::from_secs(2));
+    let [light_used, heavy_used] =
+        [cpu_time(light.pid) - before[0], cpu_time(heavy.pid) - before[1]];
+    light.kill();
+    heavy.kill();
+    println!("{light_used:?} and {heavy_used:?}");
+    assert!(heavy_used > light_used * 3, "{light_used:?} and {heavy_used:?}");
+}
+
+fn it_runs_on_the_cpus_that_it_was_given() {
+    let online = std::fs::read_to_string("/sys/devices/system/cpu/online").unwrap();
+    let last = online.trim().rsplit([',', '-']).next().unwrap().to_owned();
+    let container = Waiting::after(&["--cpuset-cpus", &last, "--cpuset-mems", "0"], "true");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", container.pid)).unwrap();
+    assert!(status.contains(&format!("Cpus_allowed_list:\t{last}\n")), "{status}");
+    assert_eq!(read(container.pid, "cpuset.cpus", "cpuset.cpus"), last);
+    assert_eq!(read(container.pid, "cpuset.mems", "cpuset.mems"), "0");
+}
+
+/// A file on a loop device, so that the disk is ours alone; direct reads, so that no cache answers.
+fn a_disk_is_read_no_faster_than_allowed() {
+    let disk = Disk::new();
+    let limit = format!("{}:1m", disk.0);
+    let started = Instant::now();
+    // The rules for devices forbid reading it, and rightly so: the descriptor is opened outside.
+    let mut command = group::command(
+        &["--device-read-bps", &limit],
+        "dd of=/dev/null bs=64k count=48 iflag=direct 2>&1",
+    );
+    let opened = std::fs::OpenOptions::new().read(true).open(&disk.0).unwrap();
+    command.stdin(opened);
+    let output = harness::run_within(&mut command, Duration::from_secs(40));
+    let took = started.elapsed();
+    assert!(output.status.success(), "{output:?}");
+    assert!(took > Duration::from_secs(2), "3 MiB at 1 MiB/s took {took:?}: {output:?}");
+}
