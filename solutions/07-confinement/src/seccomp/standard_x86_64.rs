@@ -1,0 +1,1 @@
+use sys::Instruction; /** x */ pub const PROGRAM: &[Instruction] = &[];
