@@ -6,23 +6,24 @@
 //! call's number, the architecture and the six arguments as numbers, not what they point to
 //! (another thread could change that after the look), and answers with an [`Action`].
 //!
-//! A *profile* is JSON, in which people say it by names (`seccomp/profile.rs`). What it means on this machine are
-//! *ranges* of numbers with the same fate (`seccomp/policy.rs`, `seccomp/ranges.rs`). [`compile`]
-//! makes a filter of that:
+//! A *profile* is JSON, in which people say it by names (`seccomp/profile.rs`). On this machine it
+//! means *ranges* of numbers with the same fate (`seccomp/policy.rs`, `seccomp/ranges.rs`).
+//! [`compile`] makes a filter of them:
 //!
 //! ```text
-//!         load the architecture
-//!         is it x86_64?  ── yes ──►  load the number
-//!         is it x86?     ── yes ──►  …            from 0x40000000 on?     x32, see seccomp/x32.rs
-//!         kill                                    from 157 on?            half of the ranges is out
-//!                                                 from 72 on?             a quarter is left
-//!                                                 …
-//!                                                 allow │ EPERM │ load an argument, compare, …
+//! load the architecture
+//! is it x86_64? ── yes ─► load the number
+//! is it x86? ── yes ─► …  is it 190 or more?                half of the ranges is left,
+//! kill                    is it 80 or more?                 a quarter,
+//!                         is it 48 or more?                 …
+//!                         allow │ EPERM │ load an argument, compare it, allow or EPERM
 //! ```
 //!
-//! Seven or eight comparisons find any call, where a list would need hundreds: a start with a long
-//! filter costs half a millisecond more, because the kernel works out in advance, for each number,
-//! whether it is always allowed (since 5.11; those calls then never meet the filter again).
+//! The same number is another call on each architecture: a filter that forgets to look lets a
+//! 32-bit program make any call that it likes (x32, the third kind, has bit 30 set in its numbers:
+//! `seccomp/x32.rs`). Seven comparisons find a call, where a list would need hundreds. That counts
+//! at the start: the kernel then works out for each number whether it is always allowed (since
+//! 5.11), which takes half a millisecond for a long list; those calls never meet the filter again.
 
 pub mod action;
 pub mod architecture;
@@ -42,7 +43,7 @@ pub use machine::Machine;
 pub use option::{Chosen, SecurityOption};
 pub use profile::Profile;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use nix::errno::Errno;
 use policy::{Fate, Policy, Rule};
 use program::{Place, Program, Test};
@@ -78,7 +79,8 @@ pub fn compile(policy: &Policy) -> Result<Filter> {
         start = program.jump_if(Test::Equal, *architecture, table, start);
     }
     program.load(ARCHITECTURE, start);
-    Ok(Filter { program: program.finish()?.into(), flags: policy.flags })
+    let listener = if policy.notifies { sys::NEW_LISTENER } else { 0 };
+    Ok(Filter { program: program.finish()?.into(), flags: policy.flags | listener })
 }
 
 /// Finds the range in which the number lies, by halves, and decides.

@@ -146,7 +146,8 @@ mod tests {
         assert_eq!(named("").unwrap(), Action::Errno(1));
         assert!(named("ENOTHING").unwrap_err().to_string().contains("ENOTHING"));
         assert_eq!(Name::Errno.action(ErrnoRet::default()).unwrap(), Action::Errno(1));
-        let number = |name: Name, number| name.action(ErrnoRet { number: Some(number), name: None });
+        let number =
+            |name: Name, number| name.action(ErrnoRet { number: Some(number), name: None });
         assert_eq!(number(Name::Trace, 65535).unwrap(), Action::Trace(65535));
         assert!(number(Name::Errno, 4096).is_err());
         assert!(number(Name::Allow, 1).is_err());

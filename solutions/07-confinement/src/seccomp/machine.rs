@@ -20,7 +20,8 @@ impl Machine {
     /// The one that we run on.
     pub fn this(capabilities: Set) -> Result<Machine> {
         let release = rustix::system::uname().release().to_string_lossy().into_owned();
-        let kernel = version(&release).with_context(|| format!("the kernel's version {release}"))?;
+        let kernel =
+            version(&release).with_context(|| format!("the kernel's version {release}"))?;
         Ok(Machine { architecture: Architecture::NATIVE, kernel, capabilities })
     }
 
@@ -82,7 +83,8 @@ mod tests {
     }
 
     fn suits(includes: &str, excludes: &str) -> bool {
-        let [includes, excludes] = [includes, excludes].map(|text| serde_json::from_str(text).unwrap());
+        let [includes, excludes] =
+            [includes, excludes].map(|text| serde_json::from_str(text).unwrap());
         machine().suits(Some(&includes), Some(&excludes)).unwrap()
     }
 

@@ -41,7 +41,9 @@ impl FromStr for SecurityOption {
             }
             ("no-new-privileges", None | Some("true")) => Ok(SecurityOption::NoNewPrivileges(true)),
             ("no-new-privileges", Some("false")) => Ok(SecurityOption::NoNewPrivileges(false)),
-            _ => Err("seccomp=unconfined, seccomp=builtin, seccomp=FILE or no-new-privileges".into()),
+            _ => {
+                Err("seccomp=unconfined, seccomp=builtin, seccomp=FILE or no-new-privileges".into())
+            }
         }
     }
 }
@@ -100,7 +102,8 @@ mod tests {
             assert_eq!(parse(yes), Ok(SecurityOption::NoNewPrivileges(true)));
         }
         assert_eq!(parse("no-new-privileges=false"), Ok(SecurityOption::NoNewPrivileges(false)));
-        for bad in ["", "seccomp", "seccomp=", "seccomp:", "no-new-privileges=maybe", "apparmor=x"] {
+        for bad in ["", "seccomp", "seccomp=", "seccomp:", "no-new-privileges=maybe", "apparmor=x"]
+        {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

@@ -67,7 +67,8 @@ struct Named<'a> {
 impl Profile {
     /// What it means on such a machine.
     pub fn policy(&self, machine: &Machine) -> Result<Policy> {
-        let errno = ErrnoRet { number: self.default_errno_ret, name: self.default_errno.as_deref() };
+        let errno =
+            ErrnoRet { number: self.default_errno_ret, name: self.default_errno.as_deref() };
         let default = self.default_action.action(errno).context("defaultAction")?;
         ensure!(default != Action::Notify, "defaultAction: nobody could answer SCMP_ACT_NOTIFY");
         let mut rules = Vec::new();
@@ -105,7 +106,8 @@ impl Profile {
             bail!("both architectures and archMap are given\nhint: keep one of them");
         }
         let mapped = map.iter().find(|entry| entry.architecture == native);
-        let mapped = mapped.and_then(|entry| entry.sub_architectures.as_deref()).unwrap_or_default();
+        let mapped =
+            mapped.and_then(|entry| entry.sub_architectures.as_deref()).unwrap_or_default();
         let mut all = vec![native];
         for architecture in listed.iter().chain(mapped) {
             if native.runs(*architecture) && !all.contains(architecture) {

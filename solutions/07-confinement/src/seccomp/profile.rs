@@ -138,7 +138,9 @@ impl Profile {
     pub fn read(path: &Path) -> Result<Profile> {
         let shown = path.display();
         let metadata = fs::metadata(path).with_context(|| {
-            format!("cannot open the seccomp profile {shown}\nhint: a JSON file, unconfined or builtin")
+            format!(
+                "cannot open the seccomp profile {shown}\nhint: a JSON file, unconfined or builtin"
+            )
         })?;
         if !metadata.is_file() || metadata.len() > LARGEST {
             bail!("{shown} is no seccomp profile\nhint: a JSON file of at most 1 MiB");

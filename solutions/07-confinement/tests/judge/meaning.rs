@@ -42,7 +42,9 @@ impl<'a> Meaning<'a> {
         let listed: Vec<&str> = listed.collect();
         let (mut naming, mut newest) = (HashMap::new(), HashMap::new());
         for entry in profile["syscalls"].as_array().into_iter().flatten() {
-            for (name, architecture) in names(entry).iter().flat_map(|n| listed.iter().map(move |a| (n, a))) {
+            for (name, architecture) in
+                names(entry).iter().flat_map(|n| listed.iter().map(move |a| (n, a)))
+            {
                 let Some(number) = number(architecture, name) else { continue };
                 let entries: &mut Vec<&Value> = naming.entry((*architecture, number)).or_default();
                 entries.push(entry);
@@ -67,7 +69,8 @@ impl<'a> Meaning<'a> {
     /// The word that the kernel has to get.
     pub fn of(&self, call: &Call) -> u32 {
         let default = word(&self.profile["defaultAction"], &self.profile["defaultErrnoRet"]);
-        if call.word == X86_64 && call.number == u32::MAX {
+        let native = self.listed.contains(&"SCMP_ARCH_X86_64");
+        if native && call.word == X86_64 && call.number == u32::MAX {
             return default;
         }
         let architecture = match call.word {
@@ -92,7 +95,8 @@ impl<'a> Meaning<'a> {
         if architecture == "SCMP_ARCH_X86" && [102, 117].contains(&call.number) {
             for entry in self.entries().filter(|entry| applies(&entry)) {
                 let itself = called.iter().any(|one| std::ptr::eq(*one, entry));
-                if itself && true_of(entry, call, architecture) || meant_by_multiplexer(entry, call) {
+                if itself && true_of(entry, call, architecture) || meant_by_multiplexer(entry, call)
+                {
                     return action(entry);
                 }
             }
@@ -109,7 +113,8 @@ impl<'a> Meaning<'a> {
     }
 
     fn suits(&self, entry: &Value) -> bool {
-        let native = if self.machine.architecture == Architecture::X86_64 { "amd64" } else { "arm64" };
+        let native =
+            if self.machine.architecture == Architecture::X86_64 { "amd64" } else { "arm64" };
         let granted = self.machine.capabilities.names();
         let list = |value: &Value| -> Vec<String> {
             value.as_array().into_iter().flatten().map(|x| x.as_str().unwrap().into()).collect()

@@ -46,7 +46,7 @@ pub fn assert_alike(profile: &str, machine: &Machine) -> usize {
     for call in probes::calls(&meaning) {
         let (said, _) = interpreter::run(&filter.program, &call);
         let meant = meaning.of(&call);
-        assert_eq!(said, meant, "{said:#x}, but {meant:#x} is meant of {call:#x?} by {profile}");
+        assert_eq!(said, meant, "{said:#x}, but {meant:#x} is meant of {call:x?} by\n{profile}");
         count += 1;
     }
     count

@@ -36,7 +36,12 @@ pub fn calls(meaning: &Meaning) -> Vec<Call> {
     calls
 }
 
-fn with_arguments(meaning: &Meaning, architecture: &'static str, word: u32, number: u32) -> Vec<Call> {
+fn with_arguments(
+    meaning: &Meaning,
+    architecture: &'static str,
+    word: u32,
+    number: u32,
+) -> Vec<Call> {
     let mut interesting: [Vec<u64>; 6] = Default::default();
     for entry in meaning.naming(architecture, number) {
         for condition in arguments(entry) {
