@@ -46,7 +46,11 @@ pub fn seccomp(program: &[Instruction], flags: u32) -> io::Result<Option<OwnedFd
     })?;
     // With TSYNC alone a positive result is a thread that could not follow, not a descriptor.
     if flags & NEW_LISTENER == 0 {
-        return if returned == 0 { Ok(None) } else { Err(io::Error::from_raw_os_error(libc::ESRCH)) };
+        return if returned == 0 {
+            Ok(None)
+        } else {
+            Err(io::Error::from_raw_os_error(libc::ESRCH))
+        };
     }
     // SAFETY: with this flag the result is a new, close-on-exec descriptor that nobody else owns.
     Ok(Some(unsafe { OwnedFd::from_raw_fd(returned as i32) }))

@@ -75,7 +75,7 @@ impl Calls {
     /// (libcontainer/seccomp/patchbpf).
     fn newer(&self, default: Action) -> Option<Newer> {
         let ordinary = |number: &&u32| **number & !x32::BIT < ARM_FIRST;
-        let last = self.known.iter().filter(ordinary).next_back()?;
+        let last = self.known.iter().rfind(ordinary)?;
         let end = match self.architecture {
             Architecture::X86_64 => x32::BIT,
             Architecture::Arm => ARM_FIRST,
