@@ -34,6 +34,7 @@ impl Leaks {
         sysctls(&mut found);
         entries("namespace", Path::new("/run/netns"), &mut found);
         state(&mut found);
+        what_stays(&mut found);
         Leaks(found)
     }
 
@@ -51,11 +52,11 @@ impl Leaks {
 
     /// [`Leaks::left_behind`], of some kinds alone: `["mount", "process"]`.
     pub fn left_behind_of(&self, kinds: &[&str]) -> Vec<String> {
-        let (started, limit) = (Instant::now(), crate::patient(Duration::from_secs(2)));
+        let started = Instant::now();
         loop {
             let mut left = self.compare(&Leaks::snapshot());
             left.retain(|thing| kinds.iter().any(|kind| thing.starts_with(kind)));
-            if left.is_empty() || started.elapsed() > limit {
+            if left.is_empty() || started.elapsed() > Duration::from_secs(2) {
                 return left;
             }
             sleep(Duration::from_millis(5));
@@ -155,6 +156,22 @@ fn loop_devices(found: &mut Found) {
 fn sysctls(found: &mut Found) {
     let value = read("/proc/sys/net/ipv4/ip_forward");
     add(found, format!("sysctl net.ipv4.ip_forward = {}", value.trim_end()));
+}
+
+/// A network stays when its last container goes, as images do: its bridge, its table of filters
+/// with no port in it, and that packets are passed on. It is written down what to remove.
+fn what_stays(found: &mut Found) {
+    let networks = Path::new("/run/coracle/networks");
+    for name in names_in(networks).filter(|name| networks.join(name).is_dir()) {
+        found.remove(&format!("link {name}"));
+        let table = format!("nft table inet {name}:");
+        found.retain(|words, _| !words.starts_with(&table) || words.contains(" . "));
+        entries("state", &networks.join(&name).join("leases"), found);
+    }
+    if networks.join("forwarding").exists() {
+        found.retain(|words, _| !words.starts_with("sysctl net.ipv4.ip_forward"));
+    }
+    found.remove(&format!("state {}", networks.display()));
 }
 
 /// State of containers, and layers half unpacked. Images and layers are a store that is meant to

@@ -14,14 +14,20 @@
 //! `vocabulary.rs` the words.
 
 pub mod files;
+pub mod leases;
 pub mod links;
 pub mod netlink;
+pub mod networks;
 pub mod nftables;
+mod plan;
 pub mod ports;
 pub mod proxy;
 pub mod subnet;
 mod vocabulary;
 
+pub use leases::Lease;
+pub use networks::Network;
+pub use plan::{Bridge, Cable};
 pub use subnet::{Address, Subnet};
 
 use anyhow::{Context, Result};
@@ -30,9 +36,8 @@ use netlink::{Message, NLM_F_CREATE, NLM_F_EXCL, Netlink};
 use nix::Error;
 use nix::sched::CloneFlags;
 use nix::unistd::Pid;
-use serde::{Deserialize, Serialize};
 use std::fs;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use vocabulary::*;
 
 /// The namespace of this chapter, to be given to the clone.
@@ -40,52 +45,6 @@ pub const NAMESPACE: CloneFlags = CloneFlags::CLONE_NEWNET;
 
 /// The kernel numbers the links of each namespace, and `lo` comes with it.
 const LOOPBACK: u32 = 1;
-
-/// A switch, and the range of addresses behind it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Bridge {
-    /// The link's name: `coracle0`.
-    pub name: String,
-    /// The IPv4 addresses; the first is the bridge's own.
-    pub subnet: Subnet,
-    /// The first 64 bits of the IPv6 addresses, if the kernel speaks IPv6.
-    pub prefix6: Option<Ipv6Addr>,
-    /// The largest packet, in bytes.
-    pub mtu: u32,
-    /// Without a way out.
-    pub internal: bool,
-}
-
-impl Bridge {
-    /// Its own addresses, which are the containers' gateways.
-    pub fn addresses(&self) -> Vec<Address> {
-        self.beside(self.subnet.gateway())
-    }
-
-    /// An IPv4 address of the range, and the IPv6 address that belongs to it.
-    pub fn beside(&self, ip: std::net::Ipv4Addr) -> Vec<Address> {
-        let v4 = Address { ip: ip.into(), prefix: self.subnet.prefix };
-        let v6 = |prefix| Address { ip: subnet::beside(prefix, ip).into(), prefix: 64 };
-        std::iter::once(v4).chain(self.prefix6.map(v6)).collect()
-    }
-}
-
-/// A cable from a bridge to a container.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cable {
-    /// The bridge that it is plugged into.
-    pub bridge: String,
-    /// The name of the end out here.
-    pub link: String,
-    /// The largest packet, in bytes.
-    pub mtu: u32,
-    /// The number of the container's network card.
-    pub mac: [u8; 6],
-    /// The container's addresses.
-    pub addresses: Vec<Address>,
-    /// To whom it sends what is for elsewhere: one for IPv4 and one for IPv6, or none.
-    pub gateways: Vec<IpAddr>,
-}
 
 /// Makes the switch, with its addresses.
 // ANCHOR: bridge

@@ -180,6 +180,13 @@ pub fn has_ipv6() -> bool {
     std::path::Path::new("/proc/sys/net/ipv6").exists()
 }
 
+/// Does this machine pass IPv6 packets on from one link to another? We never make it: a machine
+/// that does stops listening to its router.
+pub fn passes_ipv6_on() -> bool {
+    let path = "/proc/sys/net/ipv6/conf/all/forwarding";
+    std::fs::read_to_string(path).is_ok_and(|value| value.trim() != "0")
+}
+
 /// The network card's number that belongs to an address, so that a neighbour who remembers the
 /// last container of this address finds the next one, too. The second bit of `02` says that no
 /// factory gave it.

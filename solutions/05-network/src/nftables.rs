@@ -10,7 +10,7 @@
 
 use crate::netlink::*;
 use crate::subnet;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use std::net::IpAddr;
 
 // linux/netfilter/nfnetlink.h and nf_tables.h
@@ -201,6 +201,17 @@ impl Batch {
         }
         self.messages.push(mark(BATCH_END));
         Ok(Netlink::netfilter()?.ask_all(&self.messages))
+    }
+}
+
+/// Is there such a table?
+pub fn exists(table: &str) -> Result<bool> {
+    let mut question = message(GETTABLE, 0, Family::Inet as u8);
+    question.attributes.text(1, table);
+    match Netlink::netfilter()?.list(question) {
+        Ok(_) => Ok(true),
+        Err(nix::Error::ENOENT) => Ok(false),
+        Err(errno) => Err(errno).context("cannot ask for a table of nf_tables"),
     }
 }
 

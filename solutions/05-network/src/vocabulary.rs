@@ -18,16 +18,12 @@ pub const IFLA_MASTER: u16 = 10;
 pub const IFLA_LINKINFO: u16 = 18;
 pub const IFLA_NET_NS_PID: u16 = 19;
 pub const IFLA_IFALIAS: u16 = 20;
-pub const IFLA_AF_SPEC: u16 = 26;
 pub const IFLA_LINK_NETNSID: u16 = 37;
 /// Within IFLA_LINKINFO.
 pub const IFLA_INFO_KIND: u16 = 1;
 pub const IFLA_INFO_DATA: u16 = 2;
 /// Within IFLA_INFO_DATA of a veth: linux/veth.h.
 pub const VETH_INFO_PEER: u16 = 1;
-/// Within IFLA_AF_SPEC and AF_INET6, and "none" for its value.
-pub const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
-pub const IN6_ADDR_GEN_MODE_NONE: u8 = 1;
 /// A flag of a link: netdevice(7).
 pub const IFF_UP: u32 = 1;
 
@@ -49,6 +45,5 @@ pub const RT_SCOPE_UNIVERSE: u8 = 0;
 pub const RTN_UNICAST: u8 = 1;
 
 // Families of addresses: linux/socket.h.
-pub const AF_UNSPEC: u8 = 0;
 pub const AF_INET: u8 = 2;
 pub const AF_INET6: u8 = 10;

@@ -4,6 +4,7 @@
 //! which it comes and goes, so that a program killed at any moment leaves nothing that the next one
 //! would not find.
 
+use crate::connection::Connection;
 use crate::registry::{self, lock, lock_registry, root_folder, run_folder};
 use crate::share::Share;
 use crate::state::{Process, State, Status};
@@ -61,6 +62,7 @@ impl Container {
             remove: request.rm,
             cgroups,
             oom_killed: false,
+            network: None,
         };
         let written = state.write(&run);
         let keep = Cell::new(false);
@@ -103,6 +105,12 @@ impl Container {
     /// Its share of the machine.
     pub fn share(&self) -> &Share {
         &self.share
+    }
+
+    /// Notes what it is connected to; written with the next word. The address is written down
+    /// already, in a file of its own.
+    pub fn connected(&mut self, connection: &Connection) {
+        self.state.network = connection.terms();
     }
 
     /// Notes that the command is about to run.

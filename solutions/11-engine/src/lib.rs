@@ -15,6 +15,7 @@
 //! nobody outside sees it, and its end undoes it. Last the wait, and the end is written down.
 
 mod command;
+mod connection;
 mod container;
 mod images;
 mod name;
@@ -34,6 +35,7 @@ pub use state::{Process, State, Status};
 
 use anyhow::{Context, Result, ensure};
 use command::Command;
+use connection::Connection;
 use nix::fcntl::{OFlag, open};
 use nix::sched::CloneFlags;
 use nix::sys::stat::{Mode, umask};
@@ -60,22 +62,33 @@ pub fn run(request: &Request) -> Result<u8> {
     let share = Share::asked(request)?; // what can't be is told before an image is pulled
     let store = image::Store::open(&registry::root_folder())?;
     let image = images::for_run(&store, &request.image, request.platform.as_ref())?;
-    let container = Container::create(request, &image, share)?; // from here on, it is written down
+    let mut container = Container::create(request, &image, share)?; // from here on, it is written down
     drop(store); // what the container needs stays, because it is written down
     let command = Command::new(request, &image.config.config, &container)?;
+    let connection = Connection::prepare(&request.network)?;
+    container.connected(&connection);
     let terminal = request.tty.then(|| Terminal::prepare(request.keyboard())).transpose()?;
     let mut guard = Guard::default(); // a container must not outlive us
     let signals = Signals::block()?; // what is sent to us is meant for the command
-    let namespaces = CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS | identity::NAMESPACES;
+    let namespaces = CloneFlags::CLONE_NEWPID
+        | CloneFlags::CLONE_NEWNS
+        | identity::NAMESPACES
+        | connection.namespaces();
 
     let started = process::start(
         container.share().birthplace(namespaces)?,
-        |pid| container.started(pid).and_then(|()| guard.watch_over(pid)), // the child waits
+        |pid| {
+            // the child waits
+            container.started(pid)?;
+            guard.watch_over(pid)?;
+            connection.plug_in(pid)
+        },
         || {
             let root = container.folder(); // a folder of the host, soon covered by the image
             umask(Mode::from_bits_truncate(0o022)); // what we make in there is for all to read
             // ANCHOR: steps
             container.share().enter()?; //               what follows is on its bill
+            connection.up()?; //                         our end of the cable
             rootfs::private()?; //                       nobody outside sees our mounts
             overlay::mount(&image.layers, Some(&container.upper()), root)?; // the image's files
             rootfs::make_mount_points(root)?; //         images need not have them

@@ -67,6 +67,12 @@ pub fn changes(wanted: &str) -> Result<Vec<Change>> {
     overlay::changes(&layers, &root_folder().join("containers").join(id).join("upper"))
 }
 
+/// The state of a container, named as in [`remove`].
+pub(crate) fn look_up(wanted: &str) -> Result<State> {
+    let _registry = lock_registry()?;
+    find(wanted)
+}
+
 /// The container of this name, ID or beginning of an ID. To be called with the registry locked.
 fn find(wanted: &str) -> Result<State> {
     let states = sweep()?;
@@ -110,7 +116,11 @@ pub(crate) fn sweep() -> Result<Vec<State>> {
 
 /// What is left of a container that nobody runs any more, after tidying up; `None` for nothing.
 fn after_its_program(run: &Path, id: &str) -> Result<Option<State>> {
-    match State::read(run, id)? {
+    let read = State::read(run, id)?;
+    if !matches!(&read, Some(state) if state.status == Status::Exited) {
+        network::networks::sweep()?; // it was killed: its address is free
+    }
+    match read {
         Some(state) if state.status == Status::Exited => Ok(Some(state)),
         // Its program was killed. PID 1 dies with its parent, unless it has changed its user since:
         // then the kernel has forgotten that wish (PR_SET_PDEATHSIG, prctl(2)).

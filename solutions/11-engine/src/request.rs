@@ -38,6 +38,9 @@ pub struct Request {
     /// The container's host name [default: the first 12 digits of its ID]
     #[arg(long, short = 'h', value_name = "NAME")]
     pub hostname: Option<String>,
+    /// What it is connected to: bridge, host, none, or container:NAME
+    #[arg(long, visible_alias = "net", value_name = "NETWORK", default_value = "bridge")]
+    pub network: crate::connection::Wish,
     /// Run this program in place of the image's; "" for none
     #[arg(long, value_name = "PROGRAM")]
     pub entrypoint: Option<String>,

@@ -42,6 +42,9 @@ pub struct State {
     /// Did the kernel kill one of its processes because memory ran out?
     #[serde(default)]
     pub oom_killed: bool,
+    /// Its address and its cable, if it has one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<network::leases::Terms>,
 }
 
 /// The stations of a container's life.
@@ -111,6 +114,7 @@ impl State {
             remove: false,
             cgroups: Vec::new(),
             oom_killed: false,
+            network: None,
         }
     }
 }
@@ -130,6 +134,11 @@ impl Process {
         poll(&mut end, PollTimeout::NONE)
             .with_context(|| format!("cannot wait for process {}", self.pid))?;
         Ok(())
+    }
+
+    /// Is it there, and not another of this number?
+    pub(crate) fn lives(self) -> bool {
+        self.open().is_some()
     }
 
     /// The descriptor first, then the look at the start: what it means can't change in between.

@@ -86,7 +86,8 @@ pub fn assert_refused(output: &Output, words: &[&str]) {
 /// The folders of containers that exist, in CORACLE_ROOT and CORACLE_RUN.
 pub fn containers() -> Vec<PathBuf> {
     let list = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten();
-    list(root_folder().join("containers")).chain(list(run_folder())).map(|e| e.path()).collect()
+    let runs = list(run_folder()).filter(|entry| entry.file_name() != "networks"); // they stay
+    list(root_folder().join("containers")).chain(runs).map(|e| e.path()).collect()
 }
 
 pub fn assert_nothing_left() {
@@ -103,8 +104,8 @@ pub fn run_folder() -> PathBuf {
 
 /// All that `state.json` says of the only container.
 pub fn state() -> Value {
-    let entry = fs::read_dir(run_folder()).expect("it is there").next();
-    let folder = entry.expect("a container").expect("a readable folder").path();
+    let runs = containers().into_iter().find(|folder| folder.starts_with(run_folder()));
+    let folder = runs.expect("a container");
     serde_json::from_slice(&fs::read(folder.join("state.json")).expect("its state")).expect("JSON")
 }
 

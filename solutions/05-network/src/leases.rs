@@ -1,0 +1,141 @@
+//! Who has which address: a file per address, locked by whoever uses it.
+//!
+//! The kernel drops a lock when its holder dies, however it dies: an address whose lock can be
+//! taken is free, and what its file tells of is removed by whoever comes next. The end of a cable
+//! that lies in a container goes with the container, and the other end with it (veth(4)).
+
+use crate::netlink::Netlink;
+use crate::networks::Network;
+use crate::{Address, Cable, links};
+use anyhow::{Context, Result, bail};
+use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+
+/// A container's place on a network. Dropped, it is free again.
+pub struct Lease {
+    /// What is written in its file.
+    pub terms: Terms,
+    path: PathBuf,
+    _lock: Flock<File>,
+}
+
+/// The content of a lease's file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Terms {
+    /// What is to be laid, or lies there.
+    #[serde(flatten)]
+    pub cable: Cable,
+}
+
+impl Network {
+    /// Takes the next address that nobody has.
+    pub fn lease(&self) -> Result<Lease> {
+        let folder = self.leases_folder();
+        let subnet = self.record.bridge.subnet;
+        let taken: BTreeSet<u32> = self
+            .live_leases()?
+            .iter()
+            .filter_map(|path| subnet.number_of(address_of(path)?))
+            .collect();
+        // Not the lowest that is free: whoever still talks to the last one that had it would talk
+        // to somebody else.
+        let last = fs::read_to_string(self.folder.join("last")).unwrap_or_default();
+        let after = last.parse().ok().and_then(|ip| subnet.number_of(ip)).map_or(0, |n| n + 1);
+        let all = (after..subnet.places()).chain(0..after.min(subnet.places()));
+        let Some(number) = all.into_iter().find(|number| !taken.contains(number)) else {
+            bail!(
+                "all {} addresses of {subnet} are in use\nhint: end a container, or run with --network none or host",
+                subnet.places()
+            );
+        };
+        let ip = subnet.place(number);
+        let path = folder.join(ip.to_string());
+        let file = File::create_new(&path);
+        let file = file.with_context(|| format!("cannot create {}", path.display()))?;
+        let _lock = Flock::lock(file, FlockArg::LockExclusiveNonblock)
+            .map_err(|(_, errno)| errno)
+            .with_context(|| format!("cannot lock {}", path.display()))?;
+        let lease = Lease { terms: Terms { cable: self.cable(ip) }, path, _lock };
+        fs::write(&lease.path, serde_json::to_vec_pretty(&lease.terms)?)
+            .and_then(|()| fs::write(self.folder.join("last"), ip.to_string()))
+            .with_context(|| format!("cannot write {}", lease.path.display()))?;
+        Ok(lease)
+    }
+
+    fn cable(&self, ip: Ipv4Addr) -> Cable {
+        let bridge = &self.record.bridge;
+        let gateways = bridge.addresses().into_iter().map(|Address { ip, .. }| ip);
+        // IPv6 leaves the bridge only where the host passes it on anyway. Without a route a
+        // program learns at once that there is no way, and takes IPv4.
+        let has_way = |ip: &IpAddr| !bridge.internal && (ip.is_ipv4() || links::passes_ipv6_on());
+        Cable {
+            bridge: bridge.name.clone(),
+            link: link_name(ip),
+            mtu: bridge.mtu,
+            mac: links::mac_for(ip),
+            addresses: bridge.beside(ip),
+            gateways: gateways.filter(has_way).collect(),
+        }
+    }
+
+    fn leases_folder(&self) -> PathBuf {
+        self.folder.join("leases")
+    }
+
+    /// The files of those addresses that are in use, after tidying up after those that are not.
+    pub(crate) fn live_leases(&self) -> Result<Vec<PathBuf>> {
+        let folder = self.leases_folder();
+        let mut live = Vec::new();
+        let entries = fs::read_dir(&folder);
+        for entry in entries.with_context(|| format!("cannot read {}", folder.display()))? {
+            let path = entry?.path();
+            let Ok(file) = File::open(&path) else { continue }; // given back a moment ago
+            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Err(_) => live.push(path),
+                Ok(_held) => give_back(&path)?,
+            }
+        }
+        Ok(live)
+    }
+}
+
+/// Removes what is left of a container that is no more: its link, then the file that told of it.
+fn give_back(path: &Path) -> Result<()> {
+    if let Some(ip) = address_of(path) {
+        links::remove(&mut Netlink::route()?, &link_name(ip))?;
+    }
+    fs::remove_file(path).or_else(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Ok(()),
+        _ => Err(error).with_context(|| format!("cannot remove {}", path.display())),
+    })
+}
+
+fn address_of(path: &Path) -> Option<Ipv4Addr> {
+    path.file_name()?.to_str()?.parse().ok()
+}
+
+/// The name of the link out here: no two containers have one address. `co0a3f0002` is 10.63.0.2.
+fn link_name(ip: Ipv4Addr) -> String {
+    format!("co{:08x}", u32::from(ip))
+}
+
+impl Lease {
+    /// Lays the cable to the container whose first process is `pid`, while that waits.
+    pub fn plug_in(&self, pid: Pid) -> Result<()> {
+        // Its namespace may take a moment to die after its last process has.
+        links::remove(&mut Netlink::route()?, &self.terms.cable.link)?;
+        crate::veth(pid, &self.terms.cable)
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path); // the cable goes with the container
+    }
+}

@@ -1,0 +1,120 @@
+//! A container of this chapter with a busybox in it, one that stays while others look at it, and
+//! what the kernel says of links, addresses and routes, by way of ip(8).
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use harness::{Output, bin, busybox_rootfs, random_name, run};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+
+/// A root file system of the test's own.
+pub fn rootfs() -> PathBuf {
+    if !Path::new("/usr/sbin/ip").exists() && !Path::new("/usr/bin/ip").exists() {
+        harness::not_run("no ip: apt-get install iproute2, or dnf or pacman install iproute");
+    }
+    let rootfs = Path::new(&std::env::var("TMPDIR").unwrap()).join(random_name("rootfs"));
+    busybox_rootfs(&rootfs);
+    rootfs
+}
+
+/// `network` with these options, and a shell script as its command.
+pub fn command(rootfs: &Path, options: &[&str], script: &str) -> Command {
+    let mut command = Command::new(bin("network"));
+    command.arg("--rootfs").arg(rootfs).args(options).args(["sh", "-c", script]);
+    command
+}
+
+/// Runs it to its end.
+pub fn sh(rootfs: &Path, options: &[&str], script: &str) -> Output {
+    run(&mut command(rootfs, options, script))
+}
+
+/// What the script prints; it has to succeed.
+pub fn says(rootfs: &Path, options: &[&str], script: &str) -> String {
+    success(sh(rootfs, options, script))
+}
+
+/// The output of a command that must have succeeded.
+pub fn success(output: Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    output.stdout
+}
+
+/// Asserts that it was refused before anything ran, in words that hold all of `words`.
+pub fn assert_refused(output: &Output, words: &[&str]) {
+    assert_eq!(output.status.code(), Some(125), "{output:?}");
+    assert_eq!(output.stdout, "");
+    for word in words.iter().chain(&["\nhint: "]) {
+        assert!(output.stderr.contains(word), "no {word:?} in {}", output.stderr);
+    }
+}
+
+/// What `ip ARGUMENTS` prints out here.
+pub fn ip(arguments: &str) -> String {
+    success(run(Command::new("ip").args(arguments.split_whitespace())))
+}
+
+/// A container that waits until this is dropped.
+pub struct Waiting {
+    program: Child,
+    input: Option<ChildStdin>,
+    /// The PID of its first process, as we see it.
+    pub pid: i32,
+}
+
+impl Waiting {
+    /// Runs `script` in it first.
+    pub fn after(rootfs: &Path, options: &[&str], script: &str) -> Waiting {
+        let script = format!("{script}; echo ready; cat > /dev/null");
+        let mut waiting = Waiting::begin(command(rootfs, options, &script));
+        waiting.until_ready();
+        waiting
+    }
+
+    /// Starts it, and does not wait for its readiness.
+    pub fn begin(mut command: Command) -> Waiting {
+        let mut program = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        Waiting { input: program.stdin.take(), program, pid: 0 }
+    }
+
+    /// Waits for the line `ready`.
+    pub fn until_ready(&mut self) {
+        let mut said = String::new();
+        let output = self.program.stdout.take().unwrap();
+        BufReader::new(output).read_line(&mut said).unwrap();
+        assert_eq!(said, "ready\n");
+        self.pid = harness::children_of(self.program.id())[0] as i32; // then come its helpers
+    }
+
+    /// What a command prints that runs in its network, with the programs of the host.
+    pub fn net(&self, command: &str) -> String {
+        let target = format!("--target={}", self.pid);
+        success(run(Command::new("nsenter").args([&target, "--net", "sh", "-c", command])))
+    }
+
+    /// Asserts that this address answers it.
+    pub fn ping(&self, rootfs: &Path, address: &str) {
+        self.net(&format!("{} ping -c1 -W5 {address}", rootfs.join("bin/busybox").display()));
+    }
+
+    /// Its address of this family, 4 or 6.
+    pub fn address(&self, family: u8) -> String {
+        let line = self.net(&format!("ip -{family} -o address show dev eth0 scope global"));
+        let address = line.split_whitespace().nth(3).expect("it has one");
+        address.split('/').next().unwrap().to_owned()
+    }
+
+    /// SIGKILL, for the program and not for the container.
+    pub fn kill(&mut self) {
+        self.program.kill().expect("our own child");
+        self.program.wait().expect("our own child");
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        drop(self.input.take());
+        self.program.wait().unwrap();
+    }
+}
