@@ -9,6 +9,7 @@ use std::time::Duration;
 harness::kernel_tests!(
     behaves,
     says_it_cannot_run,
+    would_do_harm,
     panics,
     leaks_a_mount,
     leaks_a_process,
@@ -27,6 +28,10 @@ harness::kernel_tests!(
 );
 
 fn behaves() {}
+
+fn would_do_harm() {
+    harness::lab_only();
+}
 
 fn says_it_cannot_run() {
     harness::not_run("no such thing here: install it");

@@ -58,7 +58,7 @@ pub fn random_name(prefix: &str) -> String {
     format!("{prefix}-{}", &uuid[..8])
 }
 
-/// Runs a program to its end, at most 20 seconds. Its standard input is what the caller set,
+/// Runs a program to its end, at most 20 seconds ([`crate::patient`]). Its standard input is what the caller set,
 /// else the test's, which is /dev/null.
 ///
 /// # Panics
@@ -77,6 +77,7 @@ pub fn run_within(command: &mut Command, limit: Duration) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap_or_else(|error| panic!("cannot start {:?}: {error}", command.get_program()));
+    let limit = crate::patient(limit);
     let Captured { status, stdout, stderr } = capture(&mut child, limit);
     let Some(status) = status else {
         let _ = child.kill();
@@ -100,7 +101,7 @@ pub(crate) fn capture(child: &mut Child, limit: Duration) -> Captured {
         let open = streams.iter().any(|stream| stream.file.is_some());
         if status.is_some() {
             let since = ended.get_or_insert_with(Instant::now);
-            if !open || since.elapsed() > GRACE {
+            if !open || since.elapsed() > crate::patient(GRACE) {
                 break status;
             }
         } else if started.elapsed() > limit {

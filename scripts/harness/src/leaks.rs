@@ -52,11 +52,11 @@ impl Leaks {
 
     /// [`Leaks::left_behind`], of some kinds alone: `["mount", "process"]`.
     pub fn left_behind_of(&self, kinds: &[&str]) -> Vec<String> {
-        let started = Instant::now();
+        let (started, limit) = (Instant::now(), crate::patient(Duration::from_secs(2)));
         loop {
             let mut left = self.compare(&Leaks::snapshot());
             left.retain(|thing| kinds.iter().any(|kind| thing.starts_with(kind)));
-            if left.is_empty() || started.elapsed() > Duration::from_secs(2) {
+            if left.is_empty() || started.elapsed() > limit {
                 return left;
             }
             sleep(Duration::from_millis(5));

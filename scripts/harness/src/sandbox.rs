@@ -114,7 +114,7 @@ pub fn judge_on(host: &Host, test: &Test) -> io::Result<Judgement> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()?;
-    let captured = command::capture(&mut child, test.time_limit);
+    let captured = command::capture(&mut child, crate::patient(test.time_limit));
     let _ = child.kill(); // the stages below die with it
     cgroup.kill();
     let _ = child.wait();
@@ -197,7 +197,8 @@ fn verdict(test: &Test, captured: &Captured, report: &str) -> (Verdict, Vec<Stri
     let reason = reason.to_owned();
     let verdict = match (captured.status, word) {
         (None, _) => {
-            Verdict::Died(format!("time limit: killed after {} seconds", test.time_limit.as_secs()))
+            let limit = crate::patient(test.time_limit).as_secs();
+            Verdict::Died(format!("time limit: killed after {limit} seconds"))
         }
         (_, "passed") => Verdict::Passed,
         (_, "not run") => Verdict::NotRun(reason),

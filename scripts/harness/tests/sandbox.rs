@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 harness::kernel_tests!(
     gives_each_test_a_machine_of_its_own,
     counts_passed_failed_and_not_run,
+    does_harm_in_the_lab_alone,
     does_not_run_without_root,
     filters_and_lists_by_name,
     names_what_a_test_leaves_behind,
@@ -77,6 +78,16 @@ fn counts_passed_failed_and_not_run() {
     assert!(not_run.stdout.contains("0 passed; 0 failed; 1 ignored"), "{not_run:?}");
     assert!(not_run.stdout.contains("no such thing here: install it"), "{not_run:?}");
     assert_fails_with(&hostile("panics"), "words of the panic");
+}
+
+fn does_harm_in_the_lab_alone() {
+    let command_line = fs::read_to_string("/proc/cmdline").expect("/proc is mounted");
+    let output = hostile("would_do_harm");
+    let outcome = match command_line.contains(" coracle.lab ") {
+        true => "1 passed; 0 failed; 0 ignored",
+        false => "0 passed; 0 failed; 1 ignored",
+    };
+    assert!(output.stdout.contains(outcome), "{output:?}");
 }
 
 fn does_not_run_without_root() {

@@ -12,6 +12,7 @@ mod descriptors;
 mod device_filter;
 mod exit;
 mod mount_setattr;
+mod seccomp;
 mod signals;
 
 pub use clone3::{Fork, clone3};
@@ -19,6 +20,7 @@ pub use descriptors::close_all_but;
 pub use device_filter::attach_device_filter;
 pub use exit::exit_now;
 pub use mount_setattr::{MountAttributes, mount_setattr};
+pub use seccomp::{Instruction, NEW_LISTENER, seccomp};
 pub use signals::default_signal_handlers;
 
 /// Turns the return value of a raw system call into a result.
