@@ -14,6 +14,7 @@
 //! A target inside the new root is never named by its path: the image decides what a path means,
 //! and may have put a symbolic link there. [`inside`] resolves it as the container would.
 
+mod borrow;
 pub mod dev;
 pub mod hide;
 pub mod inside;
@@ -84,7 +85,8 @@ pub fn proc(root: &Path) -> Result<()> {
 /// Mounts `/sys`, the kernel's view of devices, read-only: a write there changes the whole machine.
 pub fn sysfs(root: &Path) -> Result<()> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC | MsFlags::MS_RDONLY;
-    mount_at(&mount_point(root, "sys")?, "sysfs", flags, NONE).context("cannot mount /sys")
+    let mounted = mount_at(&mount_point(root, "sys")?, "sysfs", flags, NONE);
+    mounted.or_else(|error| borrow::sysfs(root, error)).context("cannot mount /sys")
 }
 
 /// Mounts a file system of the kernel's own kind `fstype` on the folder behind a descriptor.
@@ -95,7 +97,8 @@ pub fn mount_at(
     data: Option<&str>,
 ) -> Result<()> {
     let target = through_descriptor(folder);
-    mount(Some(fstype), &target, Some(fstype), flags, data).context(format!("mount {fstype}"))
+    mount(Some(fstype), &target, Some(fstype), flags, data)
+        .with_context(|| format!("mount {fstype}{}", borrow::hint(fstype)))
 }
 
 /// Shows the file or folder `source` of the host at `target`, with all that is mounted below it.

@@ -27,12 +27,14 @@ mod safety_cgroup;
 mod sandbox;
 mod stages;
 
+mod account;
 mod busybox;
 mod command;
 mod family;
 mod kill;
 mod leaks;
 
+pub use account::Account;
 pub use busybox::{busybox_rootfs, busybox_rootfs_from};
 pub use command::{Output, bin, random_name, run, run_within};
 pub use family::{child_running, children_of};

@@ -30,6 +30,8 @@ pub fn into_namespaces(place: impl Into<Birthplace>) -> Result<Fork> {
         .map_err(|error| {
             let errno = Error::from_raw(error.raw_os_error().unwrap_or(0));
             let hint = match errno {
+                // Chapter 04 knows why.
+                Error::EPERM | Error::ENOSPC if namespaces.contains(CloneFlags::CLONE_NEWUSER) => "",
                 Error::EPERM if geteuid().is_root() => {
                     "\nhint: root without CAP_SYS_ADMIN, as in another container, may not do this"
                 }

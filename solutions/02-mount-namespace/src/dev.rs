@@ -4,8 +4,9 @@
 //! own `/dev` would show the disks; a tmpfs of our own holds six nodes, a few links, and two more
 //! mounts: the container's own terminals and its shared memory.
 
-use crate::{mount_at, mount_point};
+use crate::{borrow, mount_at, mount_point};
 use anyhow::{Context, Result};
+use nix::Error;
 use nix::mount::MsFlags;
 use nix::sys::stat::{Mode, SFlag, makedev, mkdirat, mknodat, umask};
 use nix::unistd::symlinkat;
@@ -32,6 +33,9 @@ const LINKS: [(&str, &str); 6] = [
     ("ptmx", "pts/ptmx"), // devpts has one of its own, for this container's terminals
 ];
 
+/// Group 5 is `tty` on every distribution; a small user namespace (chapter 04) may not have it.
+const TERMINALS: &str = "newinstance,ptmxmode=0666,mode=0620";
+
 /// Mounts a fresh `/dev` in the new root.
 pub fn dev(root: &Path) -> Result<()> {
     let options = Some("mode=755,size=64m");
@@ -42,9 +46,13 @@ pub fn dev(root: &Path) -> Result<()> {
     let filled = fill(&dev);
     umask(umask_before);
     filled?;
-    let pts = "newinstance,ptmxmode=0666,mode=0620,gid=5"; // gid 5 is tty on every distribution
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
-    mount_at(&mount_point(root, "dev/pts")?, "devpts", flags, Some(pts))
+    let pts = mount_point(root, "dev/pts")?;
+    mount_at(&pts, "devpts", flags, Some(&format!("{TERMINALS},gid=5")))
+        .or_else(|error| match error.downcast_ref() {
+            Some(Error::EINVAL) => mount_at(&pts, "devpts", flags, Some(TERMINALS)),
+            _ => Err(error),
+        })
         .context("cannot mount /dev/pts")?;
     let flags = flags | MsFlags::MS_NODEV;
     mount_at(&mount_point(root, "dev/shm")?, "tmpfs", flags, Some("mode=1777,size=64m"))
@@ -54,8 +62,11 @@ pub fn dev(root: &Path) -> Result<()> {
 fn fill(dev: &OwnedFd) -> Result<()> {
     for (name, major, minor) in NODES {
         let mode = Mode::from_bits_truncate(0o666);
-        mknodat(dev, name, SFlag::S_IFCHR, mode, makedev(major, minor))
-            .with_context(|| format!("cannot create /dev/{name}"))?;
+        match mknodat(dev, name, SFlag::S_IFCHR, mode, makedev(major, minor)) {
+            Err(Error::EPERM) => borrow::device(dev, name),
+            made => made.map_err(Into::into),
+        }
+        .with_context(|| format!("cannot create /dev/{name}"))?;
     }
     for (name, target) in LINKS {
         symlinkat(target, dev, name).with_context(|| format!("cannot create /dev/{name}"))?;

@@ -14,7 +14,8 @@ use nix::sys::stat::Mode;
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::fexecve;
 use rustix::mount::{OpenTreeFlags, open_tree};
-use std::ffi::OsString;
+use std::convert::Infallible;
+use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -27,12 +28,15 @@ pub fn protect() -> Result<()> {
     if is_protected()? {
         return restore_name();
     }
+    match execute_again(&process::environment())? {}
+}
+
+/// Executes this program anew, with the same arguments, from a file that can't be written.
+pub fn execute_again(environment: &[CString]) -> Result<Infallible> {
     let executable = read_only_mount().or_else(|_| sealed_copy())?;
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    match fexecve(&executable, &process::cstrings(&arguments)?, &process::environment()) {
-        Ok(never) => match never {},
-        Err(errno) => Err(errno).context("cannot execute this program again"),
-    }
+    fexecve(&executable, &process::cstrings(&arguments)?, environment)
+        .context("cannot execute this program again")
 }
 
 /// Either kind of copy can be told from the program as it was installed.

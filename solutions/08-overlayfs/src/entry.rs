@@ -48,7 +48,7 @@ impl Entry {
 
     /// Does this folder hide what lower layers have in it?
     pub fn is_opaque(&self) -> Result<bool> {
-        let value = self.attribute("trusted.overlay.opaque")?;
+        let value = self.attribute(crate::attributes::opaque())?;
         Ok(self.is_folder() && value.as_deref() == Some(b"y"))
     }
 

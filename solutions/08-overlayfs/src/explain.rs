@@ -29,6 +29,9 @@ fn reason(errno: Error, layers: &[PathBuf], upper: Option<&Upper>) -> Option<Str
     }
     match errno {
         Error::ENODEV => Some("this kernel has no overlayfs: try `modprobe overlay`".into()),
+        Error::EPERM if !users::is_initial() => {
+            Some("an overlay in a user namespace needs Linux 5.11, or root".into())
+        }
         Error::EPERM => Some("only root may mount: run it again with sudo".into()),
         Error::ELOOP => overlap(layers, upper),
         _ if layers.len() > MOST_LAYERS => {
@@ -80,6 +83,13 @@ fn bad_upper(Upper { upper, work, .. }: &Upper) -> Option<String> {
 /// Why the file system at `upper` can't hold an upper layer.
 pub(crate) fn unfit(upper: &Path) -> String {
     let name = file_system_of(upper).unwrap_or_else(|| "a file system of unknown kind".into());
+    if !users::is_initial() {
+        return format!(
+            "the upper layer {} is on {name}, which can't keep `user.` attributes for an overlay \
+             without root; ext4, xfs and btrfs can, and tmpfs since Linux 6.6",
+            upper.display()
+        );
+    }
     format!(
         "the upper layer {} is on {name}, which can't keep whiteouts and `trusted.` attributes \
          for an overlay; ext4, xfs, btrfs and tmpfs can; overlay itself, NFS, FAT and ramfs can't",

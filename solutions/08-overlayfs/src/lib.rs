@@ -10,6 +10,7 @@
 //! - [`whiteout`] stores "nothing here" in a layer that was unpacked from an image;
 //! - [`changes`] tells what a container has done, from the top layer alone.
 
+mod attributes;
 mod change;
 mod entry;
 mod explain;
@@ -96,6 +97,7 @@ pub fn options(layers: &[PathBuf], upper: Option<&Upper>) -> Option<OsString> {
     // ANCHOR_END: todo_overlay_opts
     options.push(EACH_FILE_WHOLE);
     options.push(upper.map_or("", Upper::durability));
+    options.push(attributes::option());
     short_names::not_needed(layers, upper, &options).then_some(options)
 }
 // ANCHOR_END: options
@@ -119,7 +121,7 @@ pub fn whiteout(dir: BorrowedFd, name: &OsStr) -> Result<bool> {
     // ANCHOR: todo_whiteout: `.wh..wh..opq` makes `dir` opaque, `.wh.NAME` covers NAME
     if gone == b".wh..opq" {
         let dir = rootfs::inside::through_descriptor(&dir);
-        setxattr(&dir, "trusted.overlay.opaque", b"y", XattrFlags::empty())
+        setxattr(&dir, attributes::opaque(), b"y", XattrFlags::empty())
             .context("cannot make a folder opaque")?;
         return Ok(true);
     }

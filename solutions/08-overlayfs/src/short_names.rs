@@ -5,7 +5,7 @@
 //! go back to 5.10. So each folder is opened, and from inside `/proc/self/fd` its path is just the
 //! descriptor's number: the kernel's own limit of 500 layers takes 2000 bytes.
 
-use crate::{EACH_FILE_WHOLE, Upper};
+use crate::{EACH_FILE_WHOLE, Upper, attributes};
 use anyhow::{Context, Result};
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
@@ -43,6 +43,7 @@ pub(crate) fn with<T>(
     }
     options += EACH_FILE_WHOLE;
     options += upper.map_or("", Upper::durability);
+    options += attributes::option();
     let here = folder(Path::new("."))?;
     chdir("/proc/self/fd").context("cannot enter /proc/self/fd\nhint: mount /proc first")?;
     let result = mount(&OsString::from(options));

@@ -67,10 +67,10 @@ impl Upper {
         Ok(())
     }
 
-    /// Without `trusted.` attributes the kernel mounts with a warning in its log, and says EIO
+    /// Without its attributes the kernel mounts with a warning in its log, and says EIO
     /// when the container removes a folder of a lower layer. ramfs is such a file system.
     fn keeps_attributes(&self) -> Result<()> {
-        let name = "trusted.coracle";
+        let name = crate::attributes::probe();
         match setxattr(&self.work, name, b"y", XattrFlags::empty()) {
             Ok(()) => Ok(removexattr(&self.work, name)?),
             Err(Errno::OPNOTSUPP) => {

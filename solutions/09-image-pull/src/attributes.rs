@@ -106,18 +106,23 @@ fn kept_xattrs(entry: &Entry) -> impl Iterator<Item = (&OsStr, &[u8])> {
 ///
 /// Those of overlayfs redirect a folder to another one of the layer below, or make a file a
 /// whiteout: an image may say such things by `.wh.` markers alone. A container never sees them,
-/// so nothing is lost. SELinux labels belong to the host's policy, not to an image.
+/// so nothing is lost. SELinux labels belong to the host's policy, not to an image. In a user
+/// namespace only root of the machine could set or see the `trusted.` ones, and of the kernel's own
+/// all but a file's capabilities.
 fn is_dropped(name: &OsStr) -> bool {
     let name = name.as_encoded_bytes();
+    let is_kernels = name.starts_with(b"trusted.") || name.starts_with(b"security.");
     name.starts_with(b"trusted.overlay.")
         || name.starts_with(b"user.overlay.")
         || name == b"security.selinux"
+        || is_kernels && name != b"security.capability" && !users::is_initial()
 }
 
 fn explain_owner(result: rustix::io::Result<()>, entry: &Entry) -> Result<()> {
     let hint = match result {
-        Err(Errno::PERM) => "\nhint: only root can give files away; run it with sudo",
-        _ => "",
+        Err(Errno::PERM) => "\nhint: only root can give files away; run it with sudo".into(),
+        Err(Errno::INVAL) => users::who_is_missing().unwrap_or_default(),
+        _ => String::new(),
     };
     let (uid, gid) = (entry.uid, entry.gid);
     result.with_context(|| format!("cannot give it to user {uid} and group {gid}{hint}"))

@@ -164,6 +164,13 @@ fn make(
         }
         // To overlayfs this one is a whiteout, and those come by `.wh.` markers only.
         Kind::CharDevice(0, 0) => bail!("a character device 0:0 is overlayfs's whiteout"),
+        // No root of a user namespace may make a device, and none is ever used: layers are `nodev`.
+        Kind::CharDevice(..) | Kind::BlockDevice(..) if !users::is_initial() => {
+            return match remove(folder, name) {
+                Err(error) if !is_missing(&error) => Err(error).context("cannot remove it"),
+                _ => Ok(()),
+            };
+        }
         Kind::CharDevice(major, minor) => node(FileType::CharacterDevice, (*major, *minor))?,
         Kind::BlockDevice(major, minor) => node(FileType::BlockDevice, (*major, *minor))?,
         Kind::Fifo => node(FileType::Fifo, (0, 0))?,

@@ -5,7 +5,8 @@
 //!
 //! - what to run: the flags (`request.rs`), and what the image says where they are silent
 //!   (`command.rs`);
-//! - as whom: names mean what the image's own files say (`user.rs`);
+//! - as whom: names mean what the image's own files say (`user.rs`), and who is not root becomes
+//!   root of a user namespace first (`rootless.rs`);
 //! - with how much of the machine: limits and devices (`share.rs`);
 //! - the traces on the host, so that they can be found and removed: of one container from its
 //!   beginning to its end (`container.rs`), of all containers (`registry.rs`), as JSON (`state.rs`).
@@ -22,6 +23,7 @@ mod name;
 mod random;
 mod registry;
 mod request;
+mod rootless;
 mod share;
 mod state;
 mod user;
@@ -31,15 +33,16 @@ pub use image::{Collected, Image, Listed, Listing, Reference};
 pub use images::{Forced, Pull, Removed, image, images, prune_images, pull, remove_image, tag};
 pub use registry::{changes, list, remove};
 pub use request::Request;
+pub use rootless::be_root;
 pub use state::{Process, State, Status};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use command::Command;
 use connection::Connection;
 use nix::fcntl::{OFlag, open};
 use nix::sched::CloneFlags;
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{dup2_stdin, geteuid, setsid};
+use nix::unistd::{dup2_stdin, setsid};
 use process::{Guard, Signals};
 use rootfs::inside;
 use rootfs::terminal::{Keyboard, Terminal};
@@ -54,10 +57,6 @@ use std::path::Path;
 /// here undoes itself when it is dropped. To be called while the process has one thread.
 // ANCHOR: run
 pub fn run(request: &Request) -> Result<u8> {
-    ensure!(
-        geteuid().is_root(),
-        "only root can run containers so far\nhint: run it again with sudo"
-    );
     rootfs::own_executable::protect()?; // before anything exists that would have to be undone
     let share = Share::asked(request)?; // what can't be is told before an image is pulled
     let store = image::Store::open(&registry::root_folder())?;

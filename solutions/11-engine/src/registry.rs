@@ -23,14 +23,18 @@ use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+/// The variables that name other places. For an ordinary user `rootless.rs` sets them.
+pub(crate) const ROOT: &str = "CORACLE_ROOT";
+pub(crate) const RUN: &str = "CORACLE_RUN";
+
 /// Where images and upper layers are.
 pub fn root_folder() -> PathBuf {
-    absolute("CORACLE_ROOT", "/var/lib/coracle")
+    absolute(ROOT, "/var/lib/coracle")
 }
 
 /// Where the state of containers is; a tmpfs on most systems.
 pub fn run_folder() -> PathBuf {
-    absolute("CORACLE_RUN", "/run/coracle")
+    absolute(RUN, "/run/coracle")
 }
 
 /// What the variable says, as it is meant here: it is written down and read elsewhere.

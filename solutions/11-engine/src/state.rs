@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::Pid;
+use rustix::io::Errno;
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -129,7 +130,13 @@ impl Process {
     /// Kills it and waits for its end, if it still lives.
     pub(crate) fn kill(self) -> Result<()> {
         let Some(pidfd) = self.open() else { return Ok(()) };
-        let _ = pidfd_send_signal(&pidfd, Signal::KILL); // it may have ended a moment ago
+        match pidfd_send_signal(&pidfd, Signal::KILL) {
+            Ok(()) | Err(Errno::SRCH) => {} // it may have ended a moment ago
+            // A user of another user namespace of ours; its guard is about to end it.
+            Err(errno) => {
+                return Err(errno).with_context(|| format!("cannot end process {}", self.pid));
+            }
+        }
         let mut end = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
         poll(&mut end, PollTimeout::NONE)
             .with_context(|| format!("cannot wait for process {}", self.pid))?;

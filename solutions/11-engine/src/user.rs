@@ -5,7 +5,7 @@
 
 use anyhow::{Context, Result, ensure};
 use nix::fcntl::OFlag;
-use nix::unistd::{Gid, Uid, fchown, setgid, setgroups, setuid};
+use nix::unistd::{Gid, Uid, fchown, setgid, setuid};
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read, stdin};
 use std::os::unix::fs::OpenOptionsExt;
@@ -31,9 +31,12 @@ pub fn become_user(user: Option<&str>, terminal: Terminal) -> Result<String> {
             .context("cannot give /dev/pts/0 away")?;
     }
     let groups: Vec<Gid> = account.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
-    setgroups(&groups).context("cannot set the groups")?;
-    setgid(Gid::from_raw(account.gid)).context("cannot set the group")?;
-    setuid(Uid::from_raw(account.uid)).context("cannot set the user")?;
+    let missing = || users::who_is_missing().unwrap_or_default();
+    users::set_groups(&groups)?;
+    setgid(Gid::from_raw(account.gid))
+        .with_context(|| format!("cannot set the group{}", missing()))?;
+    setuid(Uid::from_raw(account.uid))
+        .with_context(|| format!("cannot set the user{}", missing()))?;
     process::die_with_parent()?; // the kernel has forgotten that wish by now (prctl(2))
     Ok(account.home)
 }

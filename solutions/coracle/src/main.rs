@@ -11,11 +11,7 @@ use std::process::ExitCode;
 
 /// A container engine that you can read.
 #[derive(Parser)]
-#[command(
-    version,
-    disable_help_flag = true,
-    after_help = "Example: sudo coracle run --rm -it alpine"
-)]
+#[command(version, disable_help_flag = true, after_help = "Example: coracle run --rm -it alpine")]
 struct Coracle {
     /// Print help
     #[arg(long, action = clap::ArgAction::Help, global = true)]
@@ -64,6 +60,12 @@ fn main() -> ExitCode {
 fn run() -> anyhow::Result<u8> {
     sys::close_all_but(&[])?; // whatever our caller left open stays out of the container
     let Coracle { command, .. } = process::parse();
+    if !matches!(command, Command::Xray(_)) {
+        // An ordinary user's containers are made by root of a user namespace.
+        if let Some(status) = engine::be_root()? {
+            return Ok(status);
+        }
+    }
     match command {
         Command::Run(request) => return engine::run(&request),
         Command::Ps(arguments) => ps::print(&arguments)?,

@@ -1,0 +1,95 @@
+//! For an ordinary user: everything as before, by root of a user namespace.
+//!
+//! Unpacking gives files to other users, mounting an overlay takes CAP_SYS_ADMIN. So where we are
+//! not root, the whole program executes itself once more, as root of a user namespace in which the
+//! user's own numbers and those set aside for it are known. What runs in there needs to know
+//! nothing of it. Out here one process waits, passes signals on, and takes all with it when it
+//! goes. Each call makes a namespace of its own; since the maps are the same, so are the owners of
+//! files.
+
+use crate::registry::{ROOT, RUN};
+use anyhow::{Context, Result, ensure};
+use nix::sched::CloneFlags;
+use nix::unistd::{Uid, geteuid};
+use process::{Guard, Signals};
+use rootfs::own_executable;
+use std::env::var_os;
+use std::ffi::{CString, OsString};
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use users::Maps;
+
+/// Becomes root if we are not. `None`: we are, go on. Else it has been done in there, and with this
+/// status. To be called while the process has one thread and no other descriptors.
+pub fn be_root() -> Result<Option<u8>> {
+    if geteuid().is_root() {
+        return Ok(None);
+    }
+    let maps = Maps::widest();
+    let environment = with_folders_of(geteuid())?;
+    let signals = Signals::block()?;
+    let mut guard = Guard::default();
+    let started = process::start(
+        users::NAMESPACE | CloneFlags::CLONE_NEWNS,
+        |pid| maps.write(pid).and_then(|()| guard.watch_over(pid)), // the child waits
+        || {
+            users::become_root()?;
+            own_executable::execute_again(&environment)
+        },
+    );
+    let child = started.map_err(users::explain)?;
+    signals.pass_on_to(&child)?;
+    process::wait(&child).map(Some)
+}
+
+/// Our environment, which also says where the user's images and containers are.
+fn with_folders_of(user: Uid) -> Result<Vec<CString>> {
+    let mut added = Vec::new();
+    for (name, folder) in [(ROOT, data_folder as fn(Uid) -> Result<PathBuf>), (RUN, run_folder)] {
+        if var_os(name).is_none_or(|said| said.is_empty()) {
+            let mut variable = OsString::from(format!("{name}="));
+            variable.push(folder(user)?);
+            added.push(variable);
+        }
+    }
+    let mut all = process::cstrings(&added)?;
+    all.extend(process::environment());
+    Ok(all)
+}
+
+/// Where a user keeps what programs store (XDG Base Directory Specification).
+fn data_folder(_user: Uid) -> Result<PathBuf> {
+    let data = absolute("XDG_DATA_HOME");
+    let data = data.or_else(|| Some(absolute("HOME")?.join(".local/share")));
+    let data = data
+        .with_context(|| format!("there is no HOME to keep images in\nhint: set HOME or {ROOT}"))?;
+    Ok(data.join("coracle"))
+}
+
+/// Where a user keeps what ends with the session. Without a login there may be no such folder; then
+/// one in `/tmp`, where others could have made one of that name first.
+fn run_folder(user: Uid) -> Result<PathBuf> {
+    let of_login = PathBuf::from(format!("/run/user/{user}"));
+    let folders = [absolute("XDG_RUNTIME_DIR"), Some(of_login)];
+    if let Some(folder) = folders.into_iter().flatten().find(|folder| is_ours(folder, user)) {
+        return Ok(folder.join("coracle"));
+    }
+    let folder = std::env::temp_dir().join(format!("coracle-{user}"));
+    let _ = DirBuilder::new().mode(0o700).create(&folder);
+    let is_ours = is_ours(&folder, user);
+    ensure!(is_ours, "{} is not ours alone\nhint: set XDG_RUNTIME_DIR or {RUN}", folder.display());
+    Ok(folder)
+}
+
+/// A folder, no link to one, that belongs to the user and that nobody else may write to.
+fn is_ours(folder: &Path, user: Uid) -> bool {
+    fs::symlink_metadata(folder).is_ok_and(|found| {
+        found.is_dir() && found.uid() == user.as_raw() && found.mode() & 0o022 == 0
+    })
+}
+
+/// A relative path in one of these variables is to be ignored, says the specification.
+fn absolute(variable: &str) -> Option<PathBuf> {
+    var_os(variable).map(PathBuf::from).filter(|folder| folder.is_absolute())
+}
