@@ -1,13 +1,13 @@
 //! States a bound in words and judges results by it.
 
-use crate::table::{Summary, ratio, time};
+use crate::table::{Summary, memory, time};
 use anyhow::{Context, Error, Result, bail};
 use std::fmt::{self, Display};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// `NAME cpu|wall <|<= NUMBER s|ms|OTHER`: the median of one command must stay
-/// under a time, or under a multiple of what another command takes.
+/// `NAME cpu|wall|peak <|<= NUMBER s|ms|MiB|OTHER`: the median of one command must stay
+/// under a time, or under a multiple of what another command takes; its peak memory under a size.
 #[derive(Clone)]
 pub struct Bound {
     command: String,
@@ -20,12 +20,17 @@ pub struct Bound {
 enum Measure {
     Cpu,
     Wall,
+    Peak,
 }
 
 #[derive(Clone)]
 enum Limit {
-    Time(Duration),
-    Multiple { factor: f64, of: String },
+    /// In seconds or KiB.
+    Absolute(f64),
+    Multiple {
+        factor: f64,
+        of: String,
+    },
 }
 
 /// What came of a bound.
@@ -43,19 +48,16 @@ impl Bound {
     pub fn judge(&self, results: &[Summary]) -> Verdict {
         let median = |name: &str| {
             let found = results.iter().find(|result| result.name == name);
-            found.map(|result| self.measure.median(result)).ok_or_else(|| name.to_owned())
+            found.and_then(|result| self.measure.median(result)).ok_or_else(|| name.to_owned())
         };
         let measured = match median(&self.command) {
             Ok(measured) => measured,
             Err(missing) => return Verdict::NotRun(missing),
         };
         let (value, limit, shown) = match &self.limit {
-            Limit::Time(limit) => (measured.as_secs_f64(), limit.as_secs_f64(), time(measured)),
+            Limit::Absolute(limit) => (measured, *limit, self.measure.show(measured)),
             Limit::Multiple { factor, of } => match median(of) {
-                Ok(base) => {
-                    let value = ratio(measured, base);
-                    (value, *factor, format!("{value:.2}"))
-                }
+                Ok(base) => (measured / base, *factor, format!("{:.2}", measured / base)),
                 Err(missing) => return Verdict::NotRun(missing),
             },
         };
@@ -68,10 +70,19 @@ impl Bound {
 }
 
 impl Measure {
-    fn median(self, result: &Summary) -> Duration {
+    /// Seconds, or KiB; `None` if it was not measured.
+    fn median(self, result: &Summary) -> Option<f64> {
         match self {
-            Measure::Cpu => result.cpu.median,
-            Measure::Wall => result.wall.median,
+            Measure::Cpu => Some(result.cpu.median.as_secs_f64()),
+            Measure::Wall => Some(result.wall.median.as_secs_f64()),
+            Measure::Peak => result.peak.map(|kib| kib as f64),
+        }
+    }
+
+    fn show(self, value: f64) -> String {
+        match self {
+            Measure::Cpu | Measure::Wall => time(Duration::from_secs_f64(value)),
+            Measure::Peak => memory(Some(value as u64)),
         }
     }
 }
@@ -82,16 +93,16 @@ impl FromStr for Bound {
     fn from_str(text: &str) -> Result<Self> {
         let words: Vec<&str> = text.split_whitespace().collect();
         let [command, measure, sign, number, unit] = words[..] else {
-            bail!("not of the form `NAME cpu|wall <|<= NUMBER s|ms|OTHER`");
+            bail!("not of the form `NAME cpu|wall|peak <|<= NUMBER s|ms|MiB|OTHER`");
         };
         let number: f64 = number.parse().with_context(|| format!("not a number: {number}"))?;
-        let seconds = |factor| Duration::try_from_secs_f64(number * factor).map(Limit::Time);
         Ok(Self {
             command: command.to_owned(),
             measure: match measure {
                 "cpu" => Measure::Cpu,
                 "wall" => Measure::Wall,
-                other => bail!("neither cpu nor wall: {other}"),
+                "peak" => Measure::Peak,
+                other => bail!("neither cpu nor wall nor peak: {other}"),
             },
             strict: match sign {
                 "<" => true,
@@ -99,8 +110,9 @@ impl FromStr for Bound {
                 other => bail!("neither < nor <=: {other}"),
             },
             limit: match unit {
-                "s" => seconds(1.0)?,
-                "ms" => seconds(1e-3)?,
+                "s" => Limit::Absolute(number),
+                "ms" => Limit::Absolute(number / 1000.0),
+                "MiB" => Limit::Absolute(number * 1024.0),
                 of => Limit::Multiple { factor: number, of: of.to_owned() },
             },
         })
@@ -112,11 +124,12 @@ impl Display for Bound {
         let measure = match self.measure {
             Measure::Cpu => "CPU",
             Measure::Wall => "wall time",
+            Measure::Peak => "peak memory",
         };
         let sign = if self.strict { "below" } else { "at most" };
         write!(f, "{measure} of {} is {sign} ", self.command)?;
         match &self.limit {
-            Limit::Time(limit) => write!(f, "{}", time(*limit)),
+            Limit::Absolute(limit) => f.write_str(&self.measure.show(*limit)),
             Limit::Multiple { factor, of } => write!(f, "{factor} × that of {of}"),
         }
     }
@@ -126,7 +139,7 @@ impl Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&match self {
             Verdict::Held(value) => format!("ok ({value})"),
-            Verdict::Broken(value) => format!("too slow ({value})"),
+            Verdict::Broken(value) => format!("too much ({value})"),
             Verdict::NotRun(name) => format!("not run (no {name})"),
         })
     }
@@ -140,7 +153,7 @@ mod tests {
     fn result(name: &str, millis: u64) -> Summary {
         let median = Duration::from_millis(millis);
         let spread = Spread { best: Duration::ZERO, median };
-        Summary { name: name.to_owned(), cpu: spread, wall: spread, peak: None }
+        Summary { name: name.to_owned(), cpu: spread, wall: spread, peak: Some(millis * 1024) }
     }
 
     fn verdict(bound: &str) -> String {
@@ -151,10 +164,12 @@ mod tests {
     #[test]
     fn judges_ratios_and_times() {
         assert_eq!(verdict("ours cpu <= 2 floor"), "ok (2.00)");
-        assert_eq!(verdict("ours cpu <= 1.9 floor"), "too slow (2.00)");
-        assert_eq!(verdict("ours cpu < 1 peer"), "too slow (1.00)");
+        assert_eq!(verdict("ours cpu <= 1.9 floor"), "too much (2.00)");
+        assert_eq!(verdict("ours cpu < 1 peer"), "too much (1.00)");
         assert_eq!(verdict("ours wall < 7 ms"), "ok (6.00 ms)");
-        assert_eq!(verdict("ours wall < 0.005 s"), "too slow (6.00 ms)");
+        assert_eq!(verdict("ours wall < 0.005 s"), "too much (6.00 ms)");
+        assert_eq!(verdict("ours peak <= 6 MiB"), "ok (6.0 MiB)");
+        assert_eq!(verdict("ours peak < 1 floor"), "too much (2.00)");
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod table;
 use anyhow::{Context, Result, bail, ensure};
 use bound::{Bound, Verdict};
 use clap::{Args, Parser, Subcommand};
-use run::{Candidate, Sample};
+use run::{Candidate, Daemons, Sample};
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::thread::sleep;
@@ -48,6 +48,13 @@ struct Compare {
     /// warm for about 140 ms, so without a pause the next command would look faster than it is.
     #[arg(long, default_value_t = 150)]
     pause: u64,
+    /// A shell command to run before each run; it is not measured.
+    #[arg(long, value_name = "COMMAND")]
+    before: Option<String>,
+    /// What these processes take while NAME runs is NAME's, too: they work for it. For each command
+    /// that asks a daemon to do the work.
+    #[arg(long, value_name = "NAME=PID[,PID…]")]
+    daemon: Vec<Daemons>,
     /// Print each command's CPU as a multiple of this command's; may be repeated.
     #[arg(long)]
     baseline: Vec<String>,
@@ -73,10 +80,10 @@ fn main() -> ExitCode {
 
 fn compare_commands(options: &Compare) -> Result<ExitCode> {
     ensure!(options.rounds > 0, "cannot compare anything in 0 rounds");
-    let candidates = candidates(&options.commands)?;
+    let candidates = candidates(&options.commands, &options.daemon)?;
     run::adopt_orphans()?;
-    let peaks = warm_up(&candidates, options.warmup)?;
-    let samples = measure(&candidates, options.rounds, Duration::from_millis(options.pause))?;
+    let peaks = warm_up(&candidates, options)?;
+    let samples = measure(&candidates, options)?;
 
     let results = table::results(&candidates, &samples, peaks);
     table::print(&results, &options.baseline);
@@ -89,20 +96,21 @@ fn compare_commands(options: &Compare) -> Result<ExitCode> {
 }
 
 /// Splits `:: name command argument… :: name command…` into its commands.
-fn candidates(words: &[OsString]) -> Result<Vec<Candidate>> {
+fn candidates(words: &[OsString], daemons: &[Daemons]) -> Result<Vec<Candidate>> {
     let mut groups = words.split(|word| word == "::");
     if groups.next().is_some_and(|before| !before.is_empty()) {
         bail!("each command starts with `:: NAME`, also the first");
     }
-    groups.map(Candidate::new).collect()
+    groups.map(|words| Candidate::new(words, daemons)).collect()
 }
 
 /// Fills the caches, and measures peak memory on the way: that takes a process
 /// more per run, which would disturb the times.
-fn warm_up(candidates: &[Candidate], rounds: usize) -> Result<Vec<Option<u64>>> {
+fn warm_up(candidates: &[Candidate], options: &Compare) -> Result<Vec<Option<u64>>> {
     let mut peaks = vec![None; candidates.len()];
-    for _ in 0..rounds {
+    for _ in 0..options.warmup {
         for (candidate, peak) in candidates.iter().zip(&mut peaks) {
+            options.before.iter().try_for_each(|command| run::prepare(command))?;
             *peak = (*peak).max(Some(run::peak(candidate)?));
         }
     }
@@ -110,11 +118,12 @@ fn warm_up(candidates: &[Candidate], rounds: usize) -> Result<Vec<Option<u64>>> 
 }
 
 /// Returns each candidate's samples, in the order of the candidates.
-fn measure(candidates: &[Candidate], rounds: usize, pause: Duration) -> Result<Vec<Vec<Sample>>> {
-    let mut samples = vec![Vec::with_capacity(rounds); candidates.len()];
-    for round in 0..rounds {
+fn measure(candidates: &[Candidate], options: &Compare) -> Result<Vec<Vec<Sample>>> {
+    let mut samples = vec![Vec::with_capacity(options.rounds); candidates.len()];
+    for round in 0..options.rounds {
         for (candidate, samples) in candidates.iter().zip(&mut samples) {
-            sleep(pause);
+            options.before.iter().try_for_each(|command| run::prepare(command))?;
+            sleep(Duration::from_millis(options.pause));
             let sample = run::once(candidate).with_context(|| format!("in round {}", round + 1))?;
             samples.push(sample);
         }

@@ -7,7 +7,7 @@
 //! ran inside. A process whose parent died before it is not in that sum; as a
 //! child subreaper (prctl(2)) this program inherits and waits for those too.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
 use nix::errno::Errno;
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::resource::{UsageWho, getrusage};
@@ -17,6 +17,7 @@ use nix::unistd::getegid;
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::str::FromStr;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,25 @@ pub struct Candidate {
     /// What the table calls it.
     pub name: String,
     command: Vec<OsString>,
+    /// The processes that work for it.
+    daemons: Vec<u32>,
+}
+
+/// `NAME=PID[,PID…]`: the processes that work for a command without being its children.
+#[derive(Clone)]
+pub struct Daemons {
+    command: String,
+    processes: Vec<u32>,
+}
+
+impl FromStr for Daemons {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Daemons> {
+        let (command, processes) = text.split_once('=').context("not of the form `NAME=PID`")?;
+        let processes = processes.split(',').map(|one| one.parse().context("not a number"));
+        Ok(Daemons { command: command.to_owned(), processes: processes.collect::<Result<_>>()? })
+    }
 }
 
 /// What one run took.
@@ -40,12 +60,14 @@ pub struct Sample {
 }
 
 impl Candidate {
-    /// Takes `NAME COMMAND [ARGUMENT…]`.
-    pub fn new(words: &[OsString]) -> Result<Self> {
+    /// Takes `NAME COMMAND [ARGUMENT…]`, and finds its daemons among all.
+    pub fn new(words: &[OsString], daemons: &[Daemons]) -> Result<Self> {
         let [name, command @ ..] = words else { bail!("`::` without a name and a command") };
         let name = name.to_str().context("a name that is not UTF-8")?.to_owned();
         ensure!(!command.is_empty(), "no command for {name}");
-        Ok(Self { name, command: command.to_vec() })
+        let daemons = daemons.iter().filter(|daemons| daemons.command == name);
+        let daemons = daemons.flat_map(|daemons| daemons.processes.clone()).collect();
+        Ok(Self { name, command: command.to_vec(), daemons })
     }
 }
 
@@ -57,16 +79,25 @@ pub fn adopt_orphans() -> Result<()> {
 /// Runs the candidate once. It fails if the command does, or if it leaves a
 /// process running: then there would be no end to what it takes.
 pub fn once(candidate: &Candidate) -> Result<Sample> {
-    let before = cpu_of_children()?;
+    let before = cpu_of_children()? + cpu_of(&candidate.daemons)?;
     let start = Instant::now();
     let status = silent(&candidate.command).status();
     let wall = start.elapsed();
 
-    let Candidate { name, command } = candidate;
+    let Candidate { name, command, daemons } = candidate;
     let status = status.with_context(|| format!("cannot run {}", command[0].to_string_lossy()))?;
     reap_orphans(name)?;
     ensure!(status.success(), "{name} failed: {status}");
-    Ok(Sample { wall, cpu: cpu_of_children()? - before })
+    Ok(Sample { wall, cpu: cpu_of_children()? + cpu_of(daemons)? - before })
+}
+
+/// Runs a shell command that is not measured.
+pub fn prepare(command: &str) -> Result<()> {
+    let words = ["sh", "-euc", command].map(OsString::from);
+    let status = silent(&words).status().context("cannot run sh")?;
+    reap_orphans("what comes before each run")?;
+    ensure!(status.success(), "what comes before each run failed: {status}");
+    Ok(())
 }
 
 /// Returns the resident set, in KiB, of the largest process of one run. The kernel
@@ -132,6 +163,20 @@ fn cpu_of_children() -> Result<Duration> {
     Ok(duration(usage.user_time()) + duration(usage.system_time()))
 }
 
+/// CPU time of processes that are not our children, and of all that they have waited for
+/// (proc_pid_stat(5), fields 14 to 17). The kernel counts it there in hundredths of a second.
+fn cpu_of(processes: &[u32]) -> Result<Duration> {
+    let one = |process: &u32| -> Result<u64> {
+        let path = format!("/proc/{process}/stat");
+        let stat = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        let after_name = stat.rsplit_once(')').context("no name in it")?.1; // may hold anything
+        let times = after_name.split_whitespace().skip(11).take(4);
+        times.map(|ticks| Ok(ticks.parse::<u64>()?)).sum()
+    };
+    let ticks: u64 = processes.iter().map(one).sum::<Result<u64>>()?;
+    Ok(Duration::from_millis(ticks * 10))
+}
+
 fn duration(time: TimeVal) -> Duration {
     let micros = time.tv_sec() * 1_000_000 + time.tv_usec();
     Duration::from_micros(micros.unsigned_abs())
@@ -142,7 +187,7 @@ mod tests {
     use super::*;
 
     fn candidate(words: &[&str]) -> Candidate {
-        Candidate::new(&words.iter().map(OsString::from).collect::<Vec<_>>()).unwrap()
+        Candidate::new(&words.iter().map(OsString::from).collect::<Vec<_>>(), &[]).unwrap()
     }
 
     /// The loop takes CPU in a grandchild whose parent is gone by then. (The only

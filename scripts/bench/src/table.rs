@@ -95,7 +95,8 @@ pub fn time(time: Duration) -> String {
     }
 }
 
-fn memory(peak: Option<u64>) -> String {
+/// `12.3 MiB`.
+pub fn memory(peak: Option<u64>) -> String {
     peak.map_or("-".to_owned(), |kib| format!("{:.1} MiB", kib as f64 / 1024.0))
 }
 

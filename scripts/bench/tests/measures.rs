@@ -31,7 +31,31 @@ fn judges_bounds_by_its_exit_status() {
     assert!(held.status.success() && text(&held.stdout).contains("ok ("), "{held:?}");
     let broken = compare("slow wall <= 1 quick");
     assert_eq!(broken.status.code(), Some(1), "{broken:?}");
-    assert!(text(&broken.stdout).contains("too slow ("), "{broken:?}");
+    assert!(text(&broken.stdout).contains("too much ("), "{broken:?}");
+}
+
+#[test]
+fn a_daemons_work_is_its_clients() {
+    let mut daemon = Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
+    let compare = |daemon: String| {
+        let options = ["compare", "--rounds=1", "--warmup=0", "--pause=0", "--daemon", &daemon];
+        let bound = ["--require", "client cpu < 30 ms", "::", "client", "sleep", "1"];
+        bench(&[&options[..], &bound[..]].concat())
+    };
+    let (its, anothers) =
+        (compare(format!("client={}", daemon.id())), compare(format!("other={}", daemon.id())));
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    assert!(anothers.status.success(), "{anothers:?}");
+    assert!(text(&its.stdout).contains("too much ("), "{its:?}");
+}
+
+#[test]
+fn what_comes_before_a_run_is_not_measured() {
+    let options = ["compare", "--rounds=1", "--warmup=1", "--pause=0", "--before", "sleep 1"];
+    let bound = ["--require", "quick wall < 1 s", "--require", "quick peak < 100 MiB"];
+    let output = bench(&[&options[..], &bound[..], &["::", "quick", "true"]].concat());
+    assert!(output.status.success(), "{output:?}");
 }
 
 #[test]
