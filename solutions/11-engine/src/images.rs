@@ -3,8 +3,8 @@
 //! What an image is and where it lies chapter 09 knows. Here is what an engine adds: a container
 //! keeps its layers, whatever becomes of the image.
 
-use crate::registry;
-use anyhow::{Context, Result, bail};
+use crate::{Request, registry};
+use anyhow::{Context, Result, bail, ensure};
 use image::{Access, Collected, Image, Listed, Platform, Progress, Reference, Store, Wanted};
 use std::io::{Write, stderr};
 use std::path::PathBuf;
@@ -42,20 +42,40 @@ pub fn pull(request: &Pull) -> Result<Image> {
     Ok(Image { reference: name.to_string(), ..image })
 }
 
+/// When `coracle run` pulls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum When {
+    /// The registry is asked each time whether it has a newer one.
+    Always,
+    /// Nobody is asked about an image that is here.
+    Missing,
+    /// What is not here is not run.
+    Never,
+}
+
 /// The image for a container: one that is here, else one that is pulled now.
-pub(crate) fn for_run(store: &Store, name: &str, platform: Option<&Platform>) -> Result<Image> {
-    let host = Platform::host();
-    let wanted = platform.unwrap_or(&host);
+pub(crate) fn for_run(store: &Store, request: &Request) -> Result<Image> {
+    let (name, host) = (request.image.as_str(), Platform::host());
+    let platform = request.platform.as_ref().unwrap_or(&host);
     if image::is_local(name) {
-        return image::pull(store, name, wanted);
+        return image::pull(store, name, platform);
     }
-    let suits = |image: &Listed| platform.is_none_or(|wanted| is_for(image, wanted));
-    if let Some(here) = store.find(name)?.filter(suits) {
-        return image::pull(store, Wanted { here: Some(here), ..Wanted::from(name) }, wanted);
+    let suits = |image: &Listed| request.platform.as_ref().is_none_or(|p| is_for(image, p));
+    let here = store.find(name)?.filter(suits).filter(|_| request.pull != When::Always);
+    if here.is_some() {
+        return image::pull(store, Wanted { here, ..Wanted::from(name) }, platform);
     }
-    // docker's words; and what is not there is no reason to panic at a closed standard error.
-    let _ = writeln!(stderr(), "Unable to find image '{name}' locally");
-    image::pull(store, Wanted { progress: Progress::on_stderr(), ..Wanted::from(name) }, wanted)
+    ensure!(
+        request.pull != When::Never,
+        "there is no image {name} here\nhint: coracle pull {name} brings it; so does run without --pull never"
+    );
+    if request.pull == When::Missing {
+        // docker's words; and what is not there is no reason to panic at a closed standard error.
+        let _ = writeln!(stderr(), "Unable to find image '{name}' locally");
+    }
+    let progress = if request.quiet { Progress::Quiet } else { Progress::on_stderr() };
+    let access = Access { insecure: request.insecure, ..Access::default() };
+    image::pull(store, Wanted { access, progress, ..Wanted::from(name) }, platform)
 }
 
 fn is_for(image: &Listed, wanted: &Platform) -> bool {
@@ -130,11 +150,23 @@ pub enum Forced {
     Yes,
 }
 
-/// Removes images that have lost their name to a newer one, and what no image needs. `None`: a pull
-/// is under way.
-pub fn prune_images() -> Result<Option<Collected>> {
+/// Which images go when nobody says which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Useless {
+    /// Those that no container was made from and that have lost their name to a newer one.
+    Nameless,
+    /// All that no container was made from.
+    Unused,
+}
+
+/// Removes images that are `useless`, and what no image needs. `None`: a pull is under way.
+pub fn prune_images(useless: Useless) -> Result<Option<Collected>> {
     let store = open()?;
-    store.unlist_nameless()?;
+    let users = registry::list()?;
+    let used = |image: &str| users.iter().any(|user| user.image_digest.as_deref() == Some(image));
+    store.unlist_all(|name, digest| {
+        !used(digest) && (name.is_none() || useless == Useless::Unused)
+    })?;
     store.collect(in_use)
 }
 

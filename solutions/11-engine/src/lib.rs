@@ -30,7 +30,9 @@ mod user;
 
 pub use container::Container;
 pub use image::{Collected, Image, Listed, Listing, Reference};
-pub use images::{Forced, Pull, Removed, image, images, prune_images, pull, remove_image, tag};
+pub use images::{
+    Forced, Pull, Removed, Useless, When, image, images, prune_images, pull, remove_image, tag,
+};
 pub use registry::{changes, list, remove};
 pub use request::Request;
 pub use rootless::be_root;
@@ -60,7 +62,7 @@ pub fn run(request: &Request) -> Result<u8> {
     rootfs::own_executable::protect()?; // before anything exists that would have to be undone
     let share = Share::asked(request)?; // what can't be is told before an image is pulled
     let store = image::Store::open(&registry::root_folder())?;
-    let image = images::for_run(&store, &request.image, request.platform.as_ref())?;
+    let image = images::for_run(&store, request)?;
     let mut container = Container::create(request, &image, share)?; // from here on, it is written down
     drop(store); // what the container needs stays, because it is written down
     let command = Command::new(request, &image.config.config, &container)?;

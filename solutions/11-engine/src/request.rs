@@ -1,5 +1,6 @@
 //! What a person can ask of `coracle run`: the flags of docker-run(1) that are built so far.
 
+use crate::images::When;
 use cgroups::Device;
 use rootfs::Volume;
 use std::ffi::OsString;
@@ -53,6 +54,15 @@ pub struct Request {
     /// Take the image that is for this machine [default: this one]
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     pub platform: Option<image::Platform>,
+    /// Pull the image first: always, never, or if it is missing
+    #[arg(long, value_name = "WHEN", default_value = "missing")]
+    pub pull: When,
+    /// Say nothing of the pull
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// For the pull, plain HTTP and certificates that nobody vouches for will do
+    #[arg(long)]
+    pub insecure: bool,
     /// The image: a name such as alpine, which is pulled if it is not here; or oci:DIR[:TAG],
     /// oci-archive:FILE[:TAG], docker-archive:FILE[:NAME]
     pub image: String,

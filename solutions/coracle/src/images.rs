@@ -3,7 +3,7 @@
 use crate::age;
 use anyhow::Result;
 use clap::Subcommand;
-use engine::{Collected, Forced, Listed, Listing, Pull, Reference};
+use engine::{Collected, Forced, Listed, Listing, Pull, Reference, Useless};
 use serde_json::{Value, json};
 use std::io::{Write, stdout};
 
@@ -12,7 +12,7 @@ use std::io::{Write, stdout};
 pub enum Command {
     /// Bring an image here
     Pull(Pull),
-    /// List images
+    /// List images; SIZE is what was downloaded, compressed
     #[command(visible_alias = "list")]
     Ls(List),
     /// Remove images
@@ -28,6 +28,9 @@ pub enum Command {
     },
     /// Remove images that have lost their name, and what no image needs
     Prune {
+        /// Remove all images that no container was made from
+        #[arg(short, long)]
+        all: bool,
         /// As docker has it: nobody is asked here anyway
         #[arg(short, long)]
         force: bool,
@@ -72,7 +75,7 @@ pub fn run(command: &Command) -> Result<()> {
         Command::Rm(arguments) => remove(arguments),
         Command::Tag(Tag { image, name }) => engine::tag(image, name),
         Command::Inspect { images } => inspect(images),
-        Command::Prune { .. } => prune(),
+        Command::Prune { all, .. } => prune(if *all { Useless::Unused } else { Useless::Nameless }),
     }
 }
 
@@ -152,8 +155,8 @@ pub fn remove(arguments: &Remove) -> Result<()> {
     first_error
 }
 
-fn prune() -> Result<()> {
-    let Some(Collected { blobs, layers, bytes }) = engine::prune_images()? else {
+fn prune(useless: Useless) -> Result<()> {
+    let Some(Collected { blobs, layers, bytes }) = engine::prune_images(useless)? else {
         anyhow::bail!(
             "a pull is under way: nothing can be told to be useless\nhint: try again when it is done"
         );

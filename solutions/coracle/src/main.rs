@@ -35,7 +35,7 @@ enum Command {
     },
     /// Bring an image here
     Pull(engine::Pull),
-    /// List images
+    /// List images; SIZE is what was downloaded, compressed
     Images(images::List),
     /// Remove images
     Rmi(images::Remove),

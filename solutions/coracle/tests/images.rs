@@ -14,14 +14,16 @@ use machine::{Background, assert_refused, busybox, coracle, root_folder, scratch
 use serde_json::Value;
 use server::Server;
 use std::fs;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 harness::kernel_tests!(
     run_pulls_what_is_missing_and_only_that,
+    run_pulls_as_it_is_told,
     an_image_is_listed_named_and_removed,
     what_no_image_needs_is_removed,
     an_image_in_use_stays,
+    what_no_container_uses_is_removed,
     layers_of_a_container_stay,
     a_newer_image_takes_the_name,
     images_from_disk_get_a_name,
@@ -75,6 +77,32 @@ fn run_pulls_what_is_missing_and_only_that() {
     let by_digest = digest[0]["RepoDigests"][0].as_str().unwrap().to_owned();
     assert_eq!(says(&["run", "--rm", &by_digest, "echo", "by digest"]), "by digest\n");
     assert_eq!(registry.requests().len(), asked);
+}
+
+fn run_pulls_as_it_is_told() {
+    let registry = registry();
+    let image = registry.image("latest");
+    let never = ["run", "--rm", "--pull", "never", &image, "echo", "ahoy"];
+    assert_refused(&run(&mut coracle(&never)), &["there is no image", "coracle pull"]);
+    assert!(registry.requests().is_empty(), "nobody is asked");
+    let quiet = run(&mut coracle(&["run", "--rm", "--quiet", "--pull=always", &image, "true"]));
+    assert_eq!((success(quiet.clone()).as_str(), quiet.stderr.as_str()), ("", ""));
+    assert_eq!(says(&never), "ahoy\n");
+    machine::busybox_changed(serde_json::json!({ "Cmd": ["sh"] }), |root| {
+        fs::write(root.join("newer"), "x").unwrap();
+    });
+    let look = ["--rm", image.as_str(), "sh", "-c", "cat /newer || echo old"];
+    let missing = run(&mut coracle(&[&["run", "--pull=missing"], &look[..]].concat()));
+    assert_eq!(missing.stdout, "old\n");
+    let always = run(&mut coracle(&[&["run", "--pull=always"], &look[..]].concat()));
+    assert_eq!(always.stdout, "x");
+    assert!(!always.stderr.contains("Unable to find"), "{always:?}");
+    // Away from this machine's own addresses plain HTTP is for who says so.
+    let ip = ["address", "add", "192.0.2.1/32", "dev", "lo"];
+    assert!(Command::new("ip").args(ip).status().unwrap().success());
+    let elsewhere = Server::on("192.0.2.1", &scratch().join("busybox")).image("latest");
+    assert_refused(&run(&mut coracle(&["run", "--rm", &elsewhere, "true"])), &["cannot"]);
+    assert_eq!(says(&["run", "--rm", "--insecure", "-q", &elsewhere, "echo", "plain"]), "plain\n");
 }
 
 fn an_image_is_listed_named_and_removed() {
@@ -144,6 +172,24 @@ fn an_image_in_use_stays() {
     fails(&["rmi", "other"], &["is used by the container user"]);
     says(&["rm", "user"]);
     says(&["rmi", "other"]);
+}
+
+fn what_no_container_uses_is_removed() {
+    let registry = registry();
+    let image = registry.image("latest");
+    says(&["run", "--name", "user", &image, "true"]);
+    machine::busybox_changed(serde_json::json!({ "Cmd": ["sh"] }), |root| {
+        fs::write(root.join("newer"), "x").unwrap();
+    });
+    says(&["pull", &image]); // takes the name, which leaves the container's image without one
+    says(&["tag", &image, "other"]);
+    says(&["image", "prune", "--all"]);
+    let list = says(&["images"]);
+    assert!(list.lines().count() == 2 && list.contains("<none>"), "{list}");
+    assert_eq!(files("layers/sha256").len(), 1);
+    says(&["rm", "user"]);
+    says(&["image", "prune"]);
+    assert_eq!((says(&["images"]).lines().count(), files("blobs/sha256").len()), (1, 0));
 }
 
 fn layers_of_a_container_stay() {

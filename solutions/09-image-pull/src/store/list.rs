@@ -128,12 +128,14 @@ impl Store {
         Ok((image, gone.into_iter().collect()))
     }
 
-    /// Takes out what has no name. Returns how many those were.
-    pub fn unlist_nameless(&self) -> Result<usize> {
+    /// Takes out what `is_useless`: of a name, if it has one, and of a manifest with this digest.
+    pub fn unlist_all(&self, is_useless: impl Fn(Option<&str>, &str) -> bool) -> Result<()> {
         self.edit(|entries| {
-            let before = entries.len();
-            entries.retain(|entry| name_of(entry).is_some());
-            Ok(before - entries.len())
+            entries.retain(|entry| {
+                let digest = entry["digest"].as_str().unwrap_or_default();
+                !is_useless(name_of(entry).as_deref(), digest)
+            });
+            Ok(())
         })
     }
 

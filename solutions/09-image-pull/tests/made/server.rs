@@ -64,7 +64,20 @@ impl Server {
         folder: &Path,
         fault: impl Fn(&Request, usize) -> Answer + Send + Sync + 'static,
     ) -> Server {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Server::listen("127.0.0.1", folder, fault)
+    }
+
+    /// A good one on another address of this machine.
+    pub fn on(address: &str, folder: &Path) -> Server {
+        Server::listen(address, folder, |_, _| Answer::Usual)
+    }
+
+    fn listen(
+        address: &str,
+        folder: &Path,
+        fault: impl Fn(&Request, usize) -> Answer + Send + Sync + 'static,
+    ) -> Server {
+        let listener = TcpListener::bind((address, 0)).unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let log = Arc::new(Mutex::new(Vec::new()));
         let server = Server { address, log: log.clone() };
