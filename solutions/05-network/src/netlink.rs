@@ -18,6 +18,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const NLM_F_REQUEST: u16 = 0x1;
+/// "While I told you, something was changed."
+const NLM_F_DUMP_INTR: u16 = 0x10;
 /// "Answer, also when all went well."
 pub const NLM_F_ACK: u16 = 0x4;
 /// "Tell of all that there are."
@@ -149,6 +151,9 @@ pub struct Netlink {
     number: u32,
 }
 
+/// The first message that the kernel refused, counted from 0, and why.
+pub type Refused = (usize, Error);
+
 impl Netlink {
     /// About links, addresses and routes: rtnetlink(7).
     pub fn route() -> Result<Netlink> {
@@ -175,18 +180,24 @@ impl Netlink {
     }
 
     /// Asks for many changes; the last of `messages` that is no end mark has to ask for an answer.
-    pub fn ask_all(&mut self, messages: &[Message]) -> nix::Result<()> {
-        self.send(messages)?;
-        self.hear(|_| ())
+    pub fn ask_all(&mut self, messages: &[Message]) -> Result<(), Refused> {
+        let first = self.number + 1;
+        self.send(messages).map_err(|errno| (0, errno))?;
+        self.hear_all(|_| ())
+            .map_err(|(number, errno)| (number.saturating_sub(first) as usize, errno))
     }
 
     /// Asks a question, whose answer is any number of messages.
     pub fn list(&mut self, mut message: Message) -> nix::Result<Vec<Told>> {
         message.flags |= if message.flags & NLM_F_DUMP == 0 { NLM_F_ACK } else { 0 };
-        self.send(&[message])?;
-        let mut answer = Vec::new();
-        self.hear(|told| answer.push(told))?;
-        Ok(answer)
+        loop {
+            self.send(std::slice::from_ref(&message))?;
+            let mut answer = Vec::new();
+            match self.hear(|told| answer.push(told)) {
+                Err(Error::EINTR) => continue, // half of it is old and half is new
+                outcome => return outcome.map(|()| answer),
+            }
+        }
     }
 
     fn send(&mut self, messages: &[Message]) -> nix::Result<()> {
@@ -198,9 +209,13 @@ impl Netlink {
         send(self.socket.as_raw_fd(), &bytes, MsgFlags::empty()).map(|_| ())
     }
 
+    fn hear(&mut self, tell: impl FnMut(Told)) -> nix::Result<()> {
+        self.hear_all(tell).map_err(|(_, errno)| errno)
+    }
+
     /// Reads until the last question is answered. The kernel has put all its errors on the socket
     /// by the time that `send` is back; the first of them is the one that counts.
-    fn hear(&mut self, mut tell: impl FnMut(Told)) -> nix::Result<()> {
+    fn hear_all(&mut self, mut tell: impl FnMut(Told)) -> Result<(), (u32, Error)> {
         let mut buffer = vec![0; 32 * 1024];
         let mut outcome = Ok(());
         loop {
@@ -208,19 +223,27 @@ impl Netlink {
                 Ok(length) => length,
                 Err(Error::EINTR) => continue,
                 Err(Error::EAGAIN) => return outcome,
-                Err(errno) => return Err(errno),
+                Err(errno) => return Err((self.number, errno)),
             };
             let mut bytes = &buffer[..length];
             while let (Some(length), Some(kind)) = (u32_at(bytes, 0), u16_at(bytes, 4)) {
                 let Some(body) = bytes.get(16..length as usize) else { break };
-                match kind {
-                    NLMSG_ERROR | NLMSG_DONE => {
-                        let errno = u32_at(body, 0).unwrap_or(0) as i32; // 0: all is well
-                        if errno != 0 && outcome.is_ok() {
-                            outcome = Err(Error::from_raw(-errno));
-                        }
+                let (flags, number) = (u16_at(bytes, 6), u32_at(bytes, 8).unwrap_or(0));
+                let is_torn = flags.is_some_and(|flags| flags & NLM_F_DUMP_INTR != 0);
+                let errno = match kind {
+                    NLMSG_ERROR | NLMSG_DONE => u32_at(body, 0).unwrap_or(0) as i32, // 0: all is well
+                    _ => {
+                        tell((kind, body.to_vec()));
+                        0
                     }
-                    _ => tell((kind, body.to_vec())),
+                };
+                let error = if is_torn {
+                    Some(Error::EINTR)
+                } else {
+                    (errno != 0).then(|| Error::from_raw(-errno))
+                };
+                if let (Some(error), true) = (error, outcome.is_ok()) {
+                    outcome = Err((number, error));
                 }
                 bytes = bytes.get(length.next_multiple_of(4) as usize..).unwrap_or_default();
             }

@@ -1,0 +1,157 @@
+//! What comes and goes in the table: bridges and published ports.
+
+use super::batch::{Batch, Element, Family, GETSETELEM, message};
+use super::{OWN, PORTS, PORTS_AT, link_name};
+use crate::netlink::{NLM_F_DUMP, Netlink, attribute, attributes};
+use crate::ports::{Protocol, Published};
+use crate::subnet::bytes;
+use anyhow::{Context, Result};
+use nix::Error;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// How often we look again when somebody else has changed the table meanwhile.
+const TRIES: usize = 8;
+
+/// What shall be in which map.
+type Elements = BTreeMap<&'static str, Vec<Element>>;
+
+/// Sends what is for these ports of this machine on to a container with these addresses.
+///
+/// The ports are ours, because we hold their sockets: an element that is there already was left by
+/// somebody who died, and is replaced.
+pub fn publish(table: &str, ports: &[Published], container: &[IpAddr]) -> Result<()> {
+    let elements = elements_of(ports, container);
+    if elements.is_empty() {
+        return Ok(()); // published on the loopback alone: that is the proxy's work
+    }
+    let what = || "cannot publish the ports by nf_tables";
+    let mut left = Elements::new();
+    for _ in 0..TRIES {
+        let mut batch = Batch::of(Family::Inet, table);
+        left.iter().for_each(|(map, list)| batch.remove_elements(map, list));
+        elements.iter().for_each(|(map, list)| batch.elements(map, list));
+        match batch.commit() {
+            Err(refusal)
+                if matches!(refusal.errno, Error::EBUSY | Error::EEXIST | Error::ENOENT) =>
+            {
+                let wanted = |map: &str, key: &[u8]| {
+                    elements.get(map).is_some_and(|list| list.iter().any(|(ours, _)| ours == key))
+                };
+                let (is_ours, again) = (|map: &str, (key, _): &Element| wanted(map, key), refusal);
+                left = list(table, is_ours)?;
+                if left.is_empty() && again.errno == Error::ENOENT {
+                    return Err(again).with_context(what);
+                }
+            }
+            outcome => return outcome.with_context(what),
+        }
+    }
+    Err(Error::EBUSY).with_context(what)
+}
+
+/// Forgets all ports that lead to these addresses: at the end of a container, and before an address
+/// is given to another one. The table may be gone already.
+pub fn forget(table: &str, container: &[IpAddr]) -> Result<()> {
+    let addresses: Vec<Vec<u8>> = container.iter().map(|ip| bytes(*ip)).collect();
+    let leads_there = |_: &str, (key, value): &Element| {
+        let ip = match value {
+            Some(value) => value.len().checked_sub(4).map(|port| &value[..port]),
+            None => Some(&key[key.len() / 2..]),
+        };
+        ip.is_some_and(|ip| addresses.iter().any(|address| address == ip))
+    };
+    for _ in 0..TRIES {
+        let left = list(table, leads_there)?;
+        let mut batch = Batch::of(Family::Inet, table);
+        left.iter().for_each(|(map, list)| batch.remove_elements(map, list));
+        if left.is_empty() || batch.commit().is_ok() {
+            return Ok(());
+        }
+    }
+    Err(Error::EBUSY).context("cannot take published ports back by nf_tables")
+}
+
+/// Takes a bridge out of the table: as if it had never been in it.
+pub fn close(table: &str, bridge: &str) -> Result<()> {
+    let name = link_name(bridge).to_vec();
+    for (set, key) in
+        [("internal", name.clone()), ("pairs", [&name[..], &name].concat()), ("bridges", name)]
+    {
+        let mut batch = Batch::of(Family::Inet, table);
+        batch.remove_elements(set, &[(key, None)]);
+        match batch.commit() {
+            Err(refusal) if refusal.errno != Error::ENOENT => {
+                return Err(refusal)
+                    .with_context(|| format!("cannot close the table for {bridge}"));
+            }
+            _ => (),
+        }
+    }
+    Ok(())
+}
+
+/// Drops what would pass from one of these links to another: a machine that did not send packets on
+/// before we made it do so shall not become a router for whoever is on its links.
+pub fn keep_apart(table: &str, links: &[String]) -> Result<()> {
+    let list: Vec<Element> = links.iter().map(|name| (link_name(name).to_vec(), None)).collect();
+    let mut batch = Batch::of(Family::Inet, table);
+    batch.elements("apart", &list);
+    batch.commit().context("cannot keep the links of this machine apart")
+}
+
+fn elements_of(ports: &[Published], container: &[IpAddr]) -> Elements {
+    let mut elements = Elements::new();
+    for port in ports {
+        for ip in container {
+            let family = usize::from(ip.is_ipv6());
+            let (map, place) = match port.on {
+                None => (PORTS[family], Vec::new()),
+                Some(on) if on.is_ipv4() != ip.is_ipv4() || on.is_loopback() => continue,
+                Some(on) if on.is_unspecified() => (PORTS[family], Vec::new()),
+                Some(on) => (PORTS_AT[family], bytes(on)),
+            };
+            let protocol = if port.protocol == Protocol::Tcp { 6 } else { 17 };
+            let key = [&place[..], &[protocol, 0, 0, 0], &in_register(port.port)].concat();
+            let value = [&bytes(*ip)[..], &in_register(port.to)].concat();
+            elements.entry(map).or_default().push((key, Some(value)));
+            let own = elements.entry(OWN[family]).or_default();
+            let to_itself = ([bytes(*ip), bytes(*ip)].concat(), None);
+            if !own.contains(&to_itself) {
+                own.push(to_itself);
+            }
+        }
+    }
+    elements
+}
+
+/// A port as packets carry it, filled up to four bytes.
+fn in_register(port: u16) -> [u8; 4] {
+    let [high, low] = port.to_be_bytes();
+    [high, low, 0, 0]
+}
+
+/// The elements of containers that are wanted.
+fn list(table: &str, wanted: impl Fn(&str, &Element) -> bool) -> Result<Elements> {
+    let mut netfilter = Netlink::netfilter()?;
+    let mut found = Elements::new();
+    for set in PORTS.into_iter().chain(PORTS_AT).chain(OWN) {
+        let mut question = message(GETSETELEM, NLM_F_DUMP, Family::Inet as u8);
+        question.attributes.text(1, table).text(2, set);
+        let told = match netfilter.list(question) {
+            Err(Error::ENOENT) => continue,
+            told => told.with_context(|| format!("cannot list the elements of {set}"))?,
+        };
+        let all = told.iter().filter_map(|(_, body)| attribute(body.get(4..)?, 3));
+        let all = all.flat_map(attributes).filter_map(|(_, element)| {
+            let key = attribute(attribute(element, 1)?, 1)?.to_vec();
+            let value = attribute(element, 2).and_then(|data| attribute(data, 1));
+            Some((key, value.map(<[u8]>::to_vec)))
+        });
+        let all: Vec<Element> = all.filter(|element| wanted(set, element)).collect();
+        if !all.is_empty() {
+            found.insert(set, all);
+        }
+    }
+    Ok(found)
+}
