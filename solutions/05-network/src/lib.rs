@@ -14,8 +14,10 @@
 //! `vocabulary.rs` the words.
 
 pub mod files;
+pub mod forwarding;
 pub mod leases;
 pub mod links;
+pub mod neighbours;
 pub mod netlink;
 pub mod networks;
 pub mod nftables;

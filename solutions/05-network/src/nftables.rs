@@ -16,14 +16,15 @@ mod elements;
 mod expression;
 mod refusal;
 
-pub(crate) use batch::{Batch, Family, GETCHAIN, GETRULE, comment, message};
+pub use batch::Family;
+pub(crate) use batch::{Batch, GETCHAIN, GETRULE, GETTABLE, comment, message};
 pub use elements::{close, forget, keep_apart, publish};
 pub(crate) use expression::{Expression, Field, accept, is, link_name, load};
 pub use refusal::Refusal;
 
 use crate::netlink::Netlink;
 use anyhow::{Context, Result};
-use batch::{GETTABLE, Hook, Type};
+use batch::{Hook, Type};
 use expression::*;
 
 /// To be raised when the rules change: a table of older rules gets the new ones.

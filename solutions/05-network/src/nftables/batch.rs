@@ -5,6 +5,7 @@
 
 use super::{Expression, Refusal};
 use crate::netlink::*;
+use serde::{Deserialize, Serialize};
 
 const SUBSYSTEM: u16 = 10;
 const BATCH_BEGIN: u16 = 16;
@@ -28,7 +29,8 @@ const SET_IS_MAP: u32 = 8;
 const AT_ONCE: usize = 500;
 
 /// Which packets a table sees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Family {
     /// IPv4 and IPv6.
     Inet = 1,
@@ -36,6 +38,22 @@ pub enum Family {
     Ip = 2,
     /// IPv6 alone.
     Ip6 = 10,
+}
+
+impl Family {
+    /// The family of this number.
+    pub fn of(number: u8) -> Option<Family> {
+        [Family::Inet, Family::Ip, Family::Ip6].into_iter().find(|one| *one as u8 == number)
+    }
+
+    /// As nft calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Family::Inet => "inet",
+            Family::Ip => "ip",
+            Family::Ip6 => "ip6",
+        }
+    }
 }
 
 /// A point of the kernel that packets pass, with the kind of chain and its place among others.

@@ -1,0 +1,109 @@
+//! Lets this machine send packets on from one link to another, if it does not yet.
+//!
+//! A kernel drops what arrives for somebody else unless it is told to be a router: a switch in
+//! /proc/sys, one for IPv4 and one for IPv6 (the kernel's Documentation/networking/ip-sysctl.rst).
+//! It is the whole machine's, so it is turned only when needed, and the caller writes down what it
+//! was ([`needed`]) before it changes ([`turn`]), so that it can be put back ([`put_back`]).
+//!
+//! IPv6 has a pitfall: a router does not listen to other routers, so a machine that begins to send
+//! on forgets its own way to the internet, if it heard of it in a router advertisement. `accept_ra`
+//! says "listen all the same" if it is 2, and has to be 2 *before* the switch is turned.
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use std::fmt::{self, Display};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+const SYSCTLS: &str = "/proc/sys";
+const IPV4: &str = "net/ipv4/ip_forward";
+const IPV6: &str = "net/ipv6/conf/all/forwarding";
+
+/// A switch of the kernel that is turned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Turned {
+    /// `net/ipv4/ip_forward`: the path below /proc/sys.
+    pub switch: String,
+    /// What it was.
+    pub before: String,
+    /// What we make of it.
+    pub after: String,
+}
+
+/// What has to be turned so that packets are sent on; nothing, if they are. In this order.
+pub fn needed(with_ipv6: bool) -> Result<Vec<Turned>> {
+    let mut all = Vec::new();
+    if with_ipv6 && read(IPV6)?.is_some_and(|value| value == "0") {
+        for link in names_in("net/ipv6/conf").filter(|link| !["all", "lo"].contains(&&**link)) {
+            let switch = format!("net/ipv6/conf/{link}/accept_ra");
+            if read(&switch)?.is_some_and(|value| value == "1") {
+                all.push(turned(&switch, "1", "2"));
+            }
+        }
+        all.push(turned(IPV6, "0", "1"));
+    }
+    if read(IPV4)?.is_some_and(|value| value == "0") {
+        all.push(turned(IPV4, "0", "1"));
+    }
+    Ok(all)
+}
+
+fn turned(switch: &str, before: &str, after: &str) -> Turned {
+    Turned { switch: switch.to_owned(), before: before.to_owned(), after: after.to_owned() }
+}
+
+/// Turns them. To be called when they are written down.
+pub fn turn(switches: &[Turned]) -> Result<()> {
+    for Turned { switch, after, .. } in switches {
+        match fs::write(path(switch), after) {
+            Err(error) if error.kind() == ErrorKind::NotFound => (), // the link has gone
+            outcome => outcome.with_context(|| {
+                format!(
+                    "cannot write {after} to {}, and without it containers have no way out\n\
+                     hint: `sysctl -w {}={after}` where that is allowed, or --network host or none",
+                    path(switch).display(),
+                    switch.replace('/', ".")
+                )
+            })?,
+        }
+    }
+    Ok(())
+}
+
+/// Turns them back, the last one first, unless somebody else has turned them since.
+pub fn put_back(switches: &[Turned]) -> Result<()> {
+    for Turned { switch, before, after } in switches.iter().rev() {
+        if read(switch)?.as_ref() == Some(after) {
+            fs::write(path(switch), before)
+                .with_context(|| format!("cannot write {before} to {}", path(switch).display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// What to say to whoever owns the machine: `net.ipv4.ip_forward = 1 (was 0)`.
+impl Display for Turned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Turned { switch, before, after } = self;
+        write!(f, "{} = {after} (was {before})", switch.replace('/', "."))
+    }
+}
+
+fn path(switch: &str) -> PathBuf {
+    Path::new(SYSCTLS).join(switch)
+}
+
+/// The value of a switch; `None` if this kernel has no such switch.
+fn read(switch: &str) -> Result<Option<String>> {
+    match fs::read_to_string(path(switch)) {
+        Ok(value) => Ok(Some(value.trim_end().to_owned())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path(switch).display())),
+    }
+}
+
+fn names_in(folder: &str) -> impl Iterator<Item = String> {
+    let entries = fs::read_dir(path(folder)).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned())
+}
