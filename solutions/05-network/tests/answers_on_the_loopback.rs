@@ -7,6 +7,7 @@ use network::ports::reserve;
 use network::proxy::{self, Proxy};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 
 harness::kernel_tests!(
     connections_are_carried_both_ways_on_both_loopbacks,
@@ -188,7 +189,7 @@ fn the_process_ends_with_us_and_the_port_is_free() {
     sh("ip link set lo up");
     let before = harness::Leaks::snapshot();
     for _ in 0..5 {
-        let (mut ready, said) = std::io::pipe().unwrap();
+        let (mut ready, said) = UnixStream::pair().unwrap();
         let parent = match sys::clone3(0, None).unwrap() {
             sys::Fork::Child => {
                 let _proxy = proxy(&["7001:80", "7001:80/udp"], &BOTH);
@@ -213,7 +214,7 @@ fn the_process_ends_with_us_and_the_port_is_free() {
 
 fn it_has_a_name_and_holds_nothing_of_its_callers() {
     sh("ip link set lo up");
-    let (_kept, _open) = std::io::pipe().unwrap();
+    let (_kept, _open) = UnixStream::pair().unwrap();
     let _proxy = proxy(&["7001:80"], &BOTH);
     let pid = harness::child_running("port-proxy", std::process::id());
     let sockets = || {
