@@ -24,12 +24,15 @@ pub mod nftables;
 mod plan;
 pub mod ports;
 pub mod proxy;
+pub mod seen;
 pub mod subnet;
+mod sysctls;
 mod vocabulary;
 
 pub use leases::Lease;
 pub use networks::Network;
 pub use plan::{Bridge, Cable};
+pub use seen::network_of;
 pub use subnet::{Address, Subnet};
 
 use anyhow::{Context, Result};
@@ -38,7 +41,6 @@ use netlink::{Message, NLM_F_CREATE, NLM_F_EXCL, Netlink};
 use nix::Error;
 use nix::sched::CloneFlags;
 use nix::unistd::Pid;
-use std::fs;
 use std::net::IpAddr;
 use vocabulary::*;
 
@@ -60,7 +62,7 @@ pub fn bridge(bridge: &Bridge) -> Result<()> {
     link.attributes.nest(IFLA_LINKINFO, |info| info.text(IFLA_INFO_KIND, "bridge"));
     route.ask(link).with_context(what)?;
     let index = index_of(&bridge.name).with_context(what)?;
-    ignore_router_advertisements(&bridge.name)?;
+    sysctls::ignore_router_advertisements(&bridge.name)?;
     for address in bridge.addresses() {
         add_address(&mut route, &address, index)?; // ip address add 10.63.0.1/16 dev coracle0
     }
@@ -102,6 +104,7 @@ pub fn veth(pid: Pid, cable: &Cable) -> Result<()> {
 ///
 /// To be called in the child: a netlink socket speaks of the namespace in which it was opened.
 pub fn loopback() -> Result<()> {
+    sysctls::allow_what_harms_nobody()?;
     switch_on(&mut Netlink::route()?, LOOPBACK).context("cannot switch the loopback on")
 }
 
@@ -111,7 +114,7 @@ pub fn up(cable: &Cable) -> Result<()> {
     loopback()?;
     let mut route = Netlink::route()?;
     let eth0 = index_of("eth0").context("the cable has not arrived: no eth0 in here")?;
-    ignore_router_advertisements("eth0")?;
+    sysctls::ignore_router_advertisements("eth0")?;
     // ANCHOR: todo_net_up: addresses, then the link, then a default route over each gateway
     // | add_address and switch_on are below. A route is an RTM_NEWROUTE with default_route_part,
     // | RTA_GATEWAY (subnet::bytes of it) and RTA_OIF, the number of the link.
@@ -147,14 +150,4 @@ fn add_address(route: &mut Netlink, address: &Address, link: u32) -> Result<()> 
 
 fn switch_on(route: &mut Netlink, index: u32) -> nix::Result<()> {
     route.ask(Message::new(RTM_NEWLINK, 0, &link_part(index, IFF_UP)))
-}
-
-/// Says that nobody on this link may tell us where to send our packets. By default IPv6 believes
-/// whoever says to be a router, also a container (CVE-2020-13401).
-fn ignore_router_advertisements(link: &str) -> Result<()> {
-    let path = format!("/proc/sys/net/ipv6/conf/{link}/accept_ra");
-    if !fs::exists(&path).unwrap_or(false) {
-        return Ok(()); // a kernel without IPv6
-    }
-    fs::write(&path, "0").with_context(|| format!("cannot write {path}"))
 }

@@ -5,6 +5,7 @@ use crate::subnet::{Address, Subnet};
 use crate::vocabulary::*;
 use anyhow::{Context, Result};
 use nix::Error;
+use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// `struct ifinfomsg`: which link, or 0 for a new one, and whether it shall be up.
@@ -39,7 +40,7 @@ pub fn index_of(name: &str) -> Option<u32> {
 }
 
 /// A link, as RTM_GETLINK tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
     /// Its number in its network namespace.
     pub index: u32,
@@ -119,7 +120,7 @@ pub fn addresses(route: &mut Netlink) -> Result<Vec<(u32, Address)>> {
 }
 
 /// A way to somewhere: `default via 10.63.0.1 dev eth0`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
     /// Where it leads; `None` is everywhere.
     pub to: Option<Address>,

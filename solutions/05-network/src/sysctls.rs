@@ -1,0 +1,31 @@
+//! Switches of a network namespace, in `/proc/sys/net`, which shows each reader the switches of the
+//! namespace it is in (proc_sys_net(5)).
+
+use anyhow::{Context, Result};
+use std::fs;
+use std::io::ErrorKind;
+
+/// Says that nobody on this link may tell us where to send our packets. By default IPv6 believes
+/// whoever says to be a router, also a container (CVE-2020-13401).
+pub fn ignore_router_advertisements(link: &str) -> Result<()> {
+    write(&format!("net/ipv6/conf/{link}/accept_ra"), "0")
+}
+
+/// Lets ordinary users in the container use ports below 1024, and ask "are you there?" (icmp(7)),
+/// without a privilege: with a network of their own they can't take anybody's place. As docker does.
+pub fn allow_what_harms_nobody() -> Result<()> {
+    write("net/ipv4/ip_unprivileged_port_start", "0")?;
+    // A user namespace does not know all of these groups; then it stays as it is.
+    let _ = write("net/ipv4/ping_group_range", "0 2147483647");
+    Ok(())
+}
+
+/// A kernel without IPv6 has no such file, and a container whose /proc/sys can't be written nothing
+/// to lose by it.
+fn write(switch: &str, value: &str) -> Result<()> {
+    let path = format!("/proc/sys/{switch}");
+    match fs::write(&path, value) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        outcome => outcome.with_context(|| format!("cannot write {value} to {path}")),
+    }
+}
