@@ -107,6 +107,13 @@ pub fn remove(route: &mut Netlink, name: &str) -> Result<()> {
     }
 }
 
+/// May we change the network that we are in? Root of a user namespace may change its own, and not
+/// the host's. The kernel says so before it looks at what shall be removed.
+pub fn may_change() -> Result<bool> {
+    let nothing = Message::new(RTM_DELLINK, 0, &link_part(i32::MAX as u32, 0));
+    Ok(Netlink::route()?.ask(nothing) != Err(Error::EPERM))
+}
+
 /// All addresses, each with the number of its link.
 pub fn addresses(route: &mut Netlink) -> Result<Vec<(u32, Address)>> {
     let told = route.list(Message::new(RTM_GETADDR, NLM_F_DUMP, &[0; 8]));

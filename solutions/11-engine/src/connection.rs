@@ -11,12 +11,13 @@ use network::leases::{Lease, Terms};
 use nix::sched::{CloneFlags, setns};
 use nix::unistd::Pid;
 use std::fs::File;
+use std::io::{Write, stderr};
 use std::str::FromStr;
 
 /// What was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Wish {
-    /// A cable to the bridge.
+    /// A cable to the bridge; for who may not lay one, a way out by another program.
     #[default]
     Bridge,
     /// The host's own network.
@@ -59,6 +60,13 @@ impl Connection {
     /// What can fail, before a container is there. An address that is taken here is written down.
     pub fn prepare(wish: &Wish) -> Result<Connection> {
         Ok(match wish {
+            Wish::Bridge if !network::links::may_change()? => {
+                let _ = writeln!(
+                    stderr(),
+                    "coracle: without root there is no bridge: the container has no network"
+                );
+                Connection::None
+            }
             Wish::Bridge => {
                 let network = Network::open(None)?;
                 Connection::Bridge(Box::new(network.lease()?))
