@@ -2,7 +2,10 @@
 
 mod machines;
 
-use machines::{Machine, Tidy, accept, ask, at, connect, ip, is_reachable, require, sh, talk, udp};
+use machines::{
+    Machine, TABLE, Tidy, accept, ask, at, bridge, connect, container, host, ip, is_reachable,
+    listen, require, sh, talk, udp,
+};
 use network::nftables;
 use network::ports::{Protocol, Published};
 use std::net::{IpAddr, TcpListener};
@@ -26,44 +29,6 @@ harness::kernel_tests!(
     who_may_not_is_told_so,
 );
 
-const TABLE: &str = "coracle";
-
-/// The sandbox as a host that sends packets on, with a bridge coracle0 and a far machine.
-struct Host {
-    far: Machine,
-    _tidy: Tidy,
-}
-
-fn host() -> Host {
-    require("nft");
-    sh("ip link set lo up; sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1");
-    let far = [("198.51.100.1/24", "198.51.100.9/24"), ("2001:db8::1/64", "2001:db8::9/64")];
-    let host = Host { far: Machine::cabled("uplink", far), _tidy: Tidy };
-    bridge("coracle0", 63);
-    nftables::open(TABLE, "coracle0", false).unwrap();
-    host
-}
-
-fn bridge(name: &str, number: u8) {
-    sh(&format!(
-        "ip link add {name} type bridge; ip link set {name} up
-         ip address add 10.{number}.0.1/24 dev {name}
-         ip address add fd{number}::1/64 dev {name} nodad"
-    ));
-}
-
-/// A machine with the addresses 10.NUMBER.0.PLACE and fdNUMBER::PLACE.
-fn container(bridge: &str, number: u8, place: u8) -> Machine {
-    let link = format!("veth{number}x{place}");
-    let addresses = [format!("10.{number}.0.{place}/24"), format!("fd{number}::{place}/64")];
-    let machine = Machine::plugged(&link, &addresses.each_ref().map(String::as_str));
-    sh(&format!("ip link set {link} master {bridge}"));
-    machine.sh(&format!(
-        "ip route add default via 10.{number}.0.1; ip route add default via fd{number}::1"
-    ));
-    machine
-}
-
 fn port(on: Option<&str>, port: u16, to: u16, protocol: Protocol) -> Published {
     Published { on: on.map(ip), port, to, protocol }
 }
@@ -78,10 +43,6 @@ fn first() -> [IpAddr; 2] {
 
 fn listing() -> String {
     sh("nft -s list ruleset")
-}
-
-fn listen(machine: &Machine, address: &str) -> TcpListener {
-    machine.within(|| TcpListener::bind(at(address)).unwrap())
 }
 
 fn the_kernel_has_the_rules_as_one_would_type_them() {

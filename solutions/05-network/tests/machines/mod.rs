@@ -1,6 +1,7 @@
 //! Machines for a test: network namespaces, joined by cables. The sandbox is the host.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+use network::nftables;
 use nix::sched::{CloneFlags, setns, unshare};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -168,4 +169,47 @@ impl Drop for Tidy {
               link=${link##*/}; [ $link = lo ] || ip link delete $link 2> /dev/null || true
             done");
     }
+}
+
+/// Our table.
+pub const TABLE: &str = "coracle";
+
+/// The sandbox as a host that sends packets on, with a bridge coracle0 and a far machine.
+pub struct Host {
+    pub far: Machine,
+    _tidy: Tidy,
+}
+
+pub fn host() -> Host {
+    require("nft");
+    sh("ip link set lo up; sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1");
+    let far = [("198.51.100.1/24", "198.51.100.9/24"), ("2001:db8::1/64", "2001:db8::9/64")];
+    let host = Host { far: Machine::cabled("uplink", far), _tidy: Tidy };
+    bridge("coracle0", 63);
+    nftables::open(TABLE, "coracle0", false).unwrap();
+    host
+}
+
+pub fn bridge(name: &str, number: u8) {
+    sh(&format!(
+        "ip link add {name} type bridge; ip link set {name} up
+         ip address add 10.{number}.0.1/24 dev {name}
+         ip address add fd{number}::1/64 dev {name} nodad"
+    ));
+}
+
+/// A machine with the addresses 10.NUMBER.0.PLACE and fdNUMBER::PLACE.
+pub fn container(bridge: &str, number: u8, place: u8) -> Machine {
+    let link = format!("veth{number}x{place}");
+    let addresses = [format!("10.{number}.0.{place}/24"), format!("fd{number}::{place}/64")];
+    let machine = Machine::plugged(&link, &addresses.each_ref().map(String::as_str));
+    sh(&format!("ip link set {link} master {bridge}"));
+    machine.sh(&format!(
+        "ip route add default via 10.{number}.0.1; ip route add default via fd{number}::1"
+    ));
+    machine
+}
+
+pub fn listen(machine: &Machine, address: &str) -> TcpListener {
+    machine.within(|| TcpListener::bind(at(address)).unwrap())
 }

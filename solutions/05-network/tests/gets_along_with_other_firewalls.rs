@@ -1,0 +1,280 @@
+//! Docker, ufw and firewalld drop what is not theirs: our rule stands where they want it to.
+
+mod machines;
+
+use machines::{Host, Machine, TABLE, container, host, is_reachable, listen, require, sh};
+use network::neighbours::{Way, look, make_way, take_back};
+use network::nftables::{publish, remove};
+use network::ports::{Protocol, Published};
+use std::io::Write;
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+
+harness::kernel_tests!(
+    where_nobody_drops_nothing_is_done,
+    beside_docker_containers_have_their_way,
+    beside_ufw_containers_have_their_way,
+    beside_docker_and_ufw_one_place_will_do,
+    beside_firewalld_containers_have_their_way,
+    a_firewalld_that_guards_its_table_is_left_to_its_owner,
+    a_chain_of_nobody_we_know_is_left_to_its_owner,
+    legacy_rules_are_left_to_their_owner,
+    our_own_chains_are_no_neighbours,
+    what_we_put_there_iptables_can_read,
+);
+
+/// As the Docker daemon makes them when it starts, for both families.
+const DOCKER: &str = "
+for iptables in iptables-nft ip6tables-nft; do
+  $iptables -P FORWARD DROP
+  for chain in DOCKER DOCKER-ISOLATION-STAGE-1 DOCKER-ISOLATION-STAGE-2; do
+    $iptables -N $chain 2> /dev/null || $iptables -F $chain
+  done
+  $iptables -N DOCKER-USER 2> /dev/null && $iptables -A DOCKER-USER -j RETURN || true
+  $iptables -C FORWARD -j DOCKER-USER 2> /dev/null || {
+    $iptables -I FORWARD -o docker0 -j DOCKER
+    $iptables -I FORWARD -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+    $iptables -I FORWARD -j DOCKER-ISOLATION-STAGE-1
+    $iptables -I FORWARD -j DOCKER-USER
+  }
+done";
+
+/// As `ufw enable` and `ufw reload` make them: both restore whole files.
+const UFW: &str = "
+for way in '' 6; do
+  ip${way}tables-nft-restore << END
+*filter
+:INPUT ACCEPT [0:0]
+:FORWARD DROP [0:0]
+:ufw$way-before-forward - [0:0]
+:ufw$way-user-forward - [0:0]
+-A FORWARD -j ufw$way-before-forward
+-A ufw$way-before-forward -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A ufw$way-before-forward -j ufw$way-user-forward
+COMMIT
+END
+done";
+
+/// As firewalld makes its table when it starts and when it reloads, as far as it is about us.
+const FIREWALLD: &str = "table inet firewalld
+delete table inet firewalld
+table inet firewalld {
+  FLAGS
+  chain filter_FORWARD {
+    type filter hook forward priority filter + 10; policy accept;
+    ct state { established, related } accept
+    ct status dnat accept
+    iifname \"lo\" accept
+    jump filter_FORWARD_ZONES
+    reject with icmpx type admin-prohibited
+  }
+  chain filter_FORWARD_ZONES { goto filter_FWD_public; }
+  chain filter_FWD_public { meta l4proto { icmp, ipv6-icmp } accept; }
+}
+";
+
+fn firewalld() {
+    std::fs::write("/tmp/firewalld.nft", FIREWALLD.replace("FLAGS", "")).unwrap();
+    sh("nft -f /tmp/firewalld.nft");
+}
+
+/// A container that wants out, and one whose port is published.
+struct Scene {
+    host: Host,
+    container: Machine,
+    _servers: [TcpListener; 4],
+}
+
+fn scene() -> Scene {
+    require("iptables-nft");
+    let host = host();
+    let container = container("coracle0", 63, 2);
+    let servers = [
+        listen(&host.far, "198.51.100.9:80"),
+        listen(&host.far, "[2001:db8::9]:80"),
+        listen(&container, "10.63.0.2:80"),
+        listen(&container, "[fd63::2]:80"),
+    ];
+    let port = Published { on: None, port: 7001, to: 80, protocol: Protocol::Tcp };
+    let addresses = ["10.63.0.2", "fd63::2"].map(machines::ip);
+    publish(TABLE, &[port], &addresses).unwrap();
+    Scene { host, container, _servers: servers }
+}
+
+impl Scene {
+    /// Out and in, IPv4 and IPv6.
+    fn ways(&self) -> [bool; 4] {
+        let out = ["198.51.100.9:80", "[2001:db8::9]:80"];
+        let into = ["198.51.100.1:7001", "[2001:db8::1]:7001"];
+        let out = out.map(|to| self.container.within(|| is_reachable(to)));
+        let into = into.map(|to| self.host.far.within(|| is_reachable(to)));
+        [out[0], out[1], into[0], into[1]]
+    }
+
+    /// Our rules bring the way back, once, and after `reload` has thrown them away again.
+    fn gets_along_with(&self, make: impl Fn(), reload: impl Fn(), place: &str) {
+        const ALL: [bool; 4] = [true; 4];
+        assert_eq!(self.ways(), ALL, "before there is anybody else");
+        make();
+        let theirs = sh("nft -s list ruleset");
+        assert_eq!(self.ways()[..2], [false; 2], "this one does not drop anything");
+        let way = look(TABLE, "coracle0").unwrap();
+        let names: Vec<String> = way.places.iter().map(ToString::to_string).collect();
+        assert!(names.iter().any(|name| name == place), "{names:?}");
+        assert!(way.remarks.is_empty(), "{:?}", way.remarks);
+        assert_eq!(sh("nft -s list ruleset"), theirs, "who looks changes nothing");
+        make_way(&way.places, "coracle0").unwrap();
+        assert_eq!(self.ways(), ALL);
+        let made = sh("nft -s list ruleset");
+        make_way(&way.places, "coracle0").unwrap();
+        assert_eq!(sh("nft -s list ruleset"), made, "twice is once");
+        self.still_protects();
+
+        reload();
+        let way = look(TABLE, "coracle0").unwrap();
+        make_way(&way.places, "coracle0").unwrap();
+        assert_eq!(self.ways(), ALL, "after they have reloaded");
+
+        take_back(&way.places, "coracle0").unwrap();
+        take_back(&way.places, "coracle0").unwrap();
+        assert_eq!(sh("nft -s list ruleset"), theirs);
+    }
+
+    /// What we have others accept, our own table still drops.
+    fn still_protects(&self) {
+        self.host.far.sh("ip route replace 10.63.0.0/24 via 198.51.100.1");
+        assert!(!self.host.far.within(|| is_reachable("10.63.0.2:80")));
+    }
+}
+
+fn where_nobody_drops_nothing_is_done() {
+    let scene = scene();
+    assert_eq!(look(TABLE, "coracle0").unwrap(), Way::default());
+    sh("iptables-nft -A FORWARD -i other0 -j DROP; nft add table inet firewalld");
+    assert_eq!(look(TABLE, "coracle0").unwrap(), Way::default());
+    drop(scene);
+}
+
+fn beside_docker_containers_have_their_way() {
+    let reload = || {
+        sh("for way in '' 6; do ip${way}tables-nft -F; ip${way}tables-nft -X; done");
+        sh(DOCKER);
+    };
+    scene().gets_along_with(|| drop(sh(DOCKER)), reload, "ip filter DOCKER-USER");
+}
+
+fn beside_ufw_containers_have_their_way() {
+    let ufw = || drop(sh(UFW));
+    scene().gets_along_with(ufw, ufw, "ip6 filter ufw6-user-forward");
+}
+
+fn beside_docker_and_ufw_one_place_will_do() {
+    let both = || drop(sh(&format!("{UFW}\n{DOCKER}")));
+    scene().gets_along_with(both, both, "ip6 filter DOCKER-USER");
+}
+
+fn beside_firewalld_containers_have_their_way() {
+    scene().gets_along_with(firewalld, firewalld, "inet firewalld filter_FORWARD");
+}
+
+/// A table belongs to the program that made it as long as that holds its socket.
+struct Owner(Child);
+
+impl Owner {
+    fn of(rules: &str) -> Owner {
+        let nft = Command::new("nft").arg("-i").stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
+        let mut nft = nft.unwrap();
+        let one_line = rules.replace("}\n", "};").replace("{\n", "{").replace('\n', ";");
+        writeln!(nft.stdin.as_mut().unwrap(), "{one_line}").unwrap();
+        let started = std::time::Instant::now();
+        while !sh("nft list tables").contains("firewalld") {
+            assert!(started.elapsed() < machines::PATIENCE, "nft -i did not make the table");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        Owner(nft)
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn a_firewalld_that_guards_its_table_is_left_to_its_owner() {
+    let scene = scene();
+    let rules = FIREWALLD.split_once("delete table inet firewalld\n").unwrap().1;
+    let _owner = Owner::of(&rules.replace("FLAGS", "flags owner"));
+    let way = look(TABLE, "coracle0").unwrap();
+    assert_eq!(way.places, []);
+    let [remark] = &way.remarks[..] else { panic!("{:?}", way.remarks) };
+    assert!(
+        remark.contains("\nhint: firewall-cmd --permanent --zone=trusted --add-interface=coracle0"),
+        "{remark}"
+    );
+    drop(scene);
+}
+
+fn a_chain_of_nobody_we_know_is_left_to_its_owner() {
+    let scene = scene();
+    sh("nft add table inet filter
+        nft add chain inet filter forward '{ type filter hook forward priority 0; policy drop; }'
+        nft add rule inet filter forward ct state established,related accept");
+    let before = sh("nft -s list ruleset");
+    assert_eq!(scene.ways(), [false; 4]);
+    let way = look(TABLE, "coracle0").unwrap();
+    make_way(&way.places, "coracle0").unwrap();
+    assert_eq!(sh("nft -s list ruleset"), before);
+    let [remark] = &way.remarks[..] else { panic!("{:?}", way.remarks) };
+    assert!(remark.starts_with("the chain inet filter forward drops"), "{remark}");
+    // Whoever does what the hint says has a way out, and is not told again.
+    let (_, hint) = remark.split_once("hint: `").unwrap();
+    sh(hint.split_once('`').unwrap().0);
+    assert_eq!(scene.ways(), [true; 4]);
+    assert_eq!(look(TABLE, "coracle0").unwrap(), Way::default());
+}
+
+fn legacy_rules_are_left_to_their_owner() {
+    let scene = scene();
+    let legacy = Command::new("iptables-legacy").args(["-P", "FORWARD", "DROP"]).output();
+    if !legacy.is_ok_and(|output| output.status.success()) {
+        harness::not_run("no iptables-legacy here, or a kernel without ip_tables");
+    }
+    assert!(!scene.ways()[0]);
+    let way = look(TABLE, "coracle0").unwrap();
+    assert_eq!(way.places, []);
+    let [remark] = &way.remarks[..] else { panic!("{:?}", way.remarks) };
+    let (_, hint) = remark.split_once("no way out: `").unwrap();
+    sh(hint.split_once('`').unwrap().0);
+    assert!(scene.ways()[0]);
+    sh("iptables-legacy -P FORWARD ACCEPT; iptables-legacy -F");
+}
+
+fn our_own_chains_are_no_neighbours() {
+    let scene = scene();
+    sh("nft chain inet coracle forward '{ policy drop; }'");
+    assert_eq!(look(TABLE, "coracle0").unwrap(), Way::default());
+    remove(TABLE).unwrap();
+    drop(scene);
+}
+
+fn what_we_put_there_iptables_can_read() {
+    let scene = scene();
+    sh(DOCKER);
+    make_way(&look(TABLE, "coracle0").unwrap().places, "coracle0").unwrap();
+    for iptables in ["iptables-nft", "ip6tables-nft"] {
+        let rules = sh(&format!("{iptables} -S DOCKER-USER"));
+        println!("{rules}");
+        for side in ["-i", "-o"] {
+            let rule = format!("-A DOCKER-USER {side} coracle0 ");
+            assert!(
+                rules.lines().any(|line| line.starts_with(&rule) && line.ends_with("-j ACCEPT")),
+                "{rules}"
+            );
+        }
+        assert!(sh(&format!("{iptables}-save")).contains("-i coracle0"), "and save");
+        sh(&format!("{iptables}-save | {iptables}-restore"));
+    }
+    drop(scene);
+}

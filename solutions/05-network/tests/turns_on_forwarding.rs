@@ -1,0 +1,106 @@
+//! The machine becomes a router only when it has to, and hears its own router all the same.
+
+mod machines;
+
+use machines::{Machine, sh};
+use network::forwarding::{Turned, needed, put_back, turn};
+use std::fs;
+
+harness::kernel_tests!(
+    what_is_off_is_turned_on_and_put_back,
+    what_is_on_is_left_alone,
+    what_somebody_else_has_turned_since_is_left_alone,
+    the_way_that_a_router_told_of_is_kept,
+    what_may_not_be_written_is_explained,
+);
+
+fn value(switch: &str) -> String {
+    fs::read_to_string(format!("/proc/sys/net/{switch}")).unwrap().trim().to_owned()
+}
+
+fn set(switch: &str, value: &str) {
+    fs::write(format!("/proc/sys/net/{switch}"), value).unwrap();
+}
+
+const V4: &str = "ipv4/ip_forward";
+const V6: &str = "ipv6/conf/all/forwarding";
+
+fn off() {
+    set(V4, "0");
+    set(V6, "0");
+}
+
+fn names(turned: &[Turned]) -> Vec<String> {
+    turned.iter().map(ToString::to_string).collect()
+}
+
+fn what_is_off_is_turned_on_and_put_back() {
+    off();
+    let turned = needed(false).unwrap();
+    assert_eq!(names(&turned), ["net.ipv4.ip_forward = 1 (was 0)"]);
+    assert_eq!(value(V4), "0", "who asks changes nothing");
+    turn(&turned).unwrap();
+    assert_eq!((&*value(V4), &*value(V6)), ("1", "0"));
+    put_back(&turned).unwrap();
+
+    let turned = needed(true).unwrap();
+    turn(&turned).unwrap();
+    assert_eq!((&*value(V4), &*value(V6)), ("1", "1"));
+    assert_eq!(needed(true).unwrap(), []);
+    put_back(&turned).unwrap();
+    assert_eq!((&*value(V4), &*value(V6)), ("0", "0"));
+    assert_eq!(value("ipv6/conf/default/accept_ra"), "1");
+}
+
+fn what_is_on_is_left_alone() {
+    off();
+    set(V4, "1");
+    assert_eq!(needed(false).unwrap(), []);
+    set(V6, "1");
+    assert_eq!(needed(true).unwrap(), []);
+    off();
+}
+
+fn what_somebody_else_has_turned_since_is_left_alone() {
+    off();
+    let turned = needed(true).unwrap();
+    turn(&turned).unwrap();
+    set("ipv6/conf/default/accept_ra", "0");
+    set(V4, "0");
+    put_back(&turned).unwrap();
+    assert_eq!(value("ipv6/conf/default/accept_ra"), "0");
+    assert_eq!(value(V6), "0");
+}
+
+/// A route that the kernel itself has from a router, in the words of `ip route`.
+fn the_way_that_a_router_told_of_is_kept() {
+    off();
+    let router = Machine::plugged("uplink", &["fe80::9/64"]);
+    sh("ip -6 route add default via fe80::9 dev uplink proto ra expires 1000");
+    let way = || sh("ip -6 route show default proto ra");
+    assert!(way().contains("via fe80::9"));
+    assert_eq!(value("ipv6/conf/uplink/accept_ra"), "1");
+    let turned = needed(true).unwrap();
+    assert!(names(&turned).contains(&"net.ipv6.conf.uplink.accept_ra = 2 (was 1)".to_owned()));
+    turn(&turned).unwrap();
+    assert!(way().contains("via fe80::9"), "the host has lost its way");
+    put_back(&turned).unwrap();
+    assert!(way().contains("via fe80::9"));
+    assert_eq!(value("ipv6/conf/uplink/accept_ra"), "1");
+    sh("ip link delete uplink");
+    turn(&turned).unwrap(); // a link that has gone is no error
+    put_back(&turned).unwrap();
+    drop(router);
+}
+
+fn what_may_not_be_written_is_explained() {
+    off();
+    let turned = needed(false).unwrap();
+    sh(
+        "mount -o bind,ro /proc/sys /proc/sys 2> /dev/null || { mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys; }",
+    );
+    let error = format!("{:#}", turn(&turned).unwrap_err());
+    sh("umount /proc/sys");
+    assert!(error.contains("cannot write 1 to /proc/sys/net/ipv4/ip_forward"), "{error}");
+    assert!(error.contains("\nhint: `sysctl -w net.ipv4.ip_forward=1`"), "{error}");
+}
