@@ -1,0 +1,55 @@
+//! Who a command runs as, in the kernel's terms: numbers only.
+
+use std::str::FromStr;
+
+/// A user with all that makes one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct User {
+    /// User ID; 0 is root.
+    pub uid: u32,
+    /// The group of the files that it makes.
+    pub gid: u32,
+    /// All groups whose files it may use, supplementary ones; those of our caller are given up.
+    pub groups: Vec<u32>,
+}
+
+/// −1 means "leave it as it is" to setuid(2), which would be root.
+const HIGHEST: u32 = u32::MAX - 1;
+
+impl FromStr for User {
+    type Err = String;
+
+    /// `UID[:GID]`; without a group it is that of root, as docker has it for a number.
+    fn from_str(text: &str) -> Result<User, String> {
+        let (uid, gid) = text.split_once(':').unwrap_or((text, "0"));
+        let number = |text: &str| text.parse().ok().filter(|number| *number <= HIGHEST);
+        match (number(uid), number(gid)) {
+            (Some(uid), Some(gid)) => Ok(User { uid, gid, groups: vec![gid] }),
+            _ => Err(format!("a number, or two as in 1000:100, up to {HIGHEST}")),
+        }
+    }
+}
+
+/// Says what could not be set, and the usual reason in a user namespace.
+pub(crate) fn cannot(what: &str, ids: &[u32]) -> String {
+    let ids: Vec<String> = ids.iter().map(u32::to_string).collect();
+    format!(
+        "cannot set the {what} {}\nhint: in a user namespace only the IDs of its maps exist, \
+         see /proc/self/uid_map, gid_map and setgroups",
+        ids.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_a_number_or_two() {
+        assert_eq!("7".parse(), Ok(User { uid: 7, gid: 0, groups: vec![0] }));
+        assert_eq!("7:8".parse(), Ok(User { uid: 7, gid: 8, groups: vec![8] }));
+        for bad in ["", "root", "-1", "7:", ":7", "7:8:9", "4294967295", "1:4294967295"] {
+            assert!(bad.parse::<User>().is_err(), "{bad}");
+        }
+    }
+}
