@@ -8,12 +8,12 @@ use xray::capabilities::{NAMES, Set, name, number};
 
 /// What docker gives to a container: enough to install packages and to become another user.
 const DEFAULT: [&str; 14] = [
-    "CAP_AUDIT_WRITE", //      write to the log of logins
-    "CAP_CHOWN", //            give files away
-    "CAP_DAC_OVERRIDE", //     read and write what permissions forbid
-    "CAP_FOWNER", //           change modes of other users' files
-    "CAP_FSETID", //           keep set-user-ID bits when a file is changed
-    "CAP_KILL", //             signal other users' processes
+    "CAP_AUDIT_WRITE",      //      write to the log of logins
+    "CAP_CHOWN",            //            give files away
+    "CAP_DAC_OVERRIDE",     //     read and write what permissions forbid
+    "CAP_FOWNER",           //           change modes of other users' files
+    "CAP_FSETID",           //           keep set-user-ID bits when a file is changed
+    "CAP_KILL",             //             signal other users' processes
     "CAP_MKNOD", //            make device nodes, which the device rules of chapter 06 guard
     "CAP_NET_BIND_SERVICE", // listen on ports below 1024
     "CAP_NET_RAW", //          ping, and send any packet
@@ -73,7 +73,9 @@ impl Capabilities {
         let (add, drop) = (named(add), named(drop));
         let missing = Set(add.0 & !ours.0);
         if let Some(name) = missing.names().first() {
-            bail!("cannot give {name}, which we don't have\nhint: xray shows what we have: row bounding");
+            bail!(
+                "cannot give {name}, which we don't have\nhint: xray shows what we have: row bounding"
+            );
         }
         let start = match (drop_all, privileged || add_all) {
             (true, _) => Set(0),
@@ -116,7 +118,8 @@ pub fn ours() -> Result<Set> {
 /// and what is in /proc is up to who mounts.
 pub fn bounding() -> Set {
     let bits = (0..64).map(|number| 1 << number);
-    let has = |bit: &u64| matches!(capability_is_in_bounding_set(crate::flags(Set(*bit))), Ok(true));
+    let has =
+        |bit: &u64| matches!(capability_is_in_bounding_set(crate::flags(Set(*bit))), Ok(true));
     Set(bits.filter(has).sum())
 }
 

@@ -18,7 +18,6 @@
 pub mod capabilities;
 pub mod keyring;
 pub mod limits;
-
 pub mod privileged;
 pub mod rights;
 pub mod seccomp;

@@ -18,8 +18,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 /// What a container has of its own in `/dev`, whatever the host has there.
-const OWN: [&str; 9] =
-    ["console", "core", "fd", "mqueue", "ptmx", "pts", "shm", "stdin", "stdout"];
+const OWN: [&str; 9] = ["console", "core", "fd", "mqueue", "ptmx", "pts", "shm", "stdin", "stdout"];
 
 /// Makes `/sys` writable and adds the host's devices to `/dev`.
 pub fn show(root: &Path) -> Result<()> {

@@ -40,6 +40,7 @@ pub use state::{Process, State, Status};
 
 use anyhow::{Context, Result};
 use command::Command;
+use confine::Confinement;
 use connection::Connection;
 use nix::fcntl::{OFlag, open};
 use nix::sched::CloneFlags;
@@ -61,6 +62,7 @@ use std::path::Path;
 pub fn run(request: &Request) -> Result<u8> {
     rootfs::own_executable::protect()?; // before anything exists that would have to be undone
     let share = Share::asked(request)?; // what can't be is told before an image is pulled
+    let confinement = request.rights.confinement(confine::capabilities::ours()?)?;
     let store = image::Store::open(&registry::root_folder())?;
     let image = images::for_run(&store, request)?;
     let mut container = Container::create(request, &image, share)?; // from here on, it is written down
@@ -99,11 +101,11 @@ pub fn run(request: &Request) -> Result<u8> {
             identity::mqueue(root)?; //                  the mailboxes of our own IPC namespace
             identity::names(command.hostname(), None)?; // of our own UTS namespace
             request.volumes.iter().try_for_each(|volume| volume.mount(root))?;
-            rootfs::hide(root)?; //                      what knows or changes the whole machine
+            request.rights.hide_or_show(root)?; //       what knows or changes the whole machine
             prepare_files(request, &command, root)?;
             terminal.iter().try_for_each(|terminal| terminal.attach(root))?;
             rootfs::pivot(root)?; //                     the old root is gone
-            become_command(request, &command)
+            become_command(request, &command, &confinement)
             // ANCHOR_END: steps
         },
     );
@@ -131,7 +133,11 @@ fn prepare_files(request: &Request, command: &Command, root: &Path) -> Result<()
 /// The last steps, inside, where `/` is the container's: each takes away something that the one
 /// before it still needed. After the change of user we may not enter every folder, nor change user
 /// again; after the exec none of our code is left.
-fn become_command(request: &Request, command: &Command) -> Result<Infallible> {
+fn become_command(
+    request: &Request,
+    command: &Command,
+    confinement: &Confinement,
+) -> Result<Infallible> {
     if !request.interactive && !request.tty {
         let nothing = open("/dev/null", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
         dup2_stdin(nothing).context("cannot close standard input")?;
@@ -143,8 +149,9 @@ fn become_command(request: &Request, command: &Command) -> Result<Infallible> {
         setsid().context("cannot begin a session")?;
     }
     let terminal = if request.tty { user::Terminal::OfItsOwn } else { user::Terminal::OfTheHost };
-    let home = user::become_user(command.user.as_deref(), terminal)?;
-    let environment = command.environment(&home)?;
+    let account = user::find_user(command.user.as_deref(), &request.groups, terminal)?;
+    let environment = command.environment(&account.home)?;
+    confine::confine(confinement, &account.user)?;
     let exec = || process::exec(&command.arguments, &environment);
     if request.init { process::init(exec) } else { exec() }
 }

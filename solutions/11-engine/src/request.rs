@@ -33,6 +33,9 @@ pub struct Request {
     /// Run as this user: a name of the image's /etc/passwd or a number
     #[arg(short, long, value_name = "USER[:GROUP]")]
     pub user: Option<String>,
+    /// Put the command into this group too: a name of the image's /etc/group or a number
+    #[arg(long = "group-add", value_name = "GROUP")]
+    pub groups: Vec<String>,
     /// Show a file or folder of the host in the container; options: ro, rw, bind, rbind
     #[arg(short, long = "volume", value_name = "SRC:DST[:OPTIONS]")]
     pub volumes: Vec<Volume>,
@@ -48,6 +51,9 @@ pub struct Request {
     /// Mount the root file system read-only; volumes and /dev stay writable
     #[arg(long)]
     pub read_only: bool,
+    /// What the command may do.
+    #[command(flatten)]
+    pub rights: confine::Rights,
     /// Put a small init at PID 1, which collects orphans and passes signals on
     #[arg(long)]
     pub init: bool,

@@ -1,11 +1,12 @@
-//! Becomes the user that the container's command runs as.
+//! Finds the user that the container's command runs as.
 //!
 //! The kernel knows numbers only. Names are looked up in the image's own `/etc/passwd` and
 //! `/etc/group`, so this runs inside, after the pivot, where those paths can't lead astray.
 
 use anyhow::{Context, Result, ensure};
+use confine::User;
 use nix::fcntl::OFlag;
-use nix::unistd::{Gid, Uid, fchown, setgid, setuid};
+use nix::unistd::{Uid, fchown};
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read, stdin};
 use std::os::unix::fs::OpenOptionsExt;
@@ -19,26 +20,17 @@ pub enum Terminal {
     OfTheHost,
 }
 
-/// Becomes `USER[:GROUP]`, root if there is none, and returns the home folder.
-///
-/// Groups first, the user last: only root may change any of them.
-pub fn become_user(user: Option<&str>, terminal: Terminal) -> Result<String> {
+/// Finds `USER[:GROUP]`, root if there is none, and the groups that were asked for besides; and
+/// gives the terminal to that user.
+pub fn find_user(user: Option<&str>, groups: &[String], terminal: Terminal) -> Result<Account> {
     let (passwd, group) = (read("/etc/passwd")?, read("/etc/group")?);
-    let account = Account::find(user.unwrap_or("0"), &passwd, &group)?;
-    if terminal == Terminal::OfItsOwn && account.uid != 0 {
+    let account = Account::find(user.unwrap_or("0"), groups, &passwd, &group)?;
+    if terminal == Terminal::OfItsOwn && account.user.uid != 0 {
         // Like a login: whoever sits at the terminal owns it.
-        fchown(stdin(), Some(Uid::from_raw(account.uid)), None)
+        fchown(stdin(), Some(Uid::from_raw(account.user.uid)), None)
             .context("cannot give /dev/pts/0 away")?;
     }
-    let groups: Vec<Gid> = account.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
-    let missing = || users::who_is_missing().unwrap_or_default();
-    users::set_groups(&groups)?;
-    setgid(Gid::from_raw(account.gid))
-        .with_context(|| format!("cannot set the group{}", missing()))?;
-    setuid(Uid::from_raw(account.uid))
-        .with_context(|| format!("cannot set the user{}", missing()))?;
-    process::die_with_parent()?; // the kernel has forgotten that wish by now (prctl(2))
-    Ok(account.home)
+    Ok(account)
 }
 
 /// The most that a user database may have, in bytes.
@@ -64,19 +56,19 @@ fn read(path: &str) -> Result<String> {
 
 /// What the image's files say about a user.
 #[derive(Debug, PartialEq, Eq)]
-struct Account {
-    uid: u32,
-    gid: u32,
-    groups: Vec<u32>,
-    home: String,
+pub struct Account {
+    /// Its numbers.
+    pub user: User,
+    /// Its home folder.
+    pub home: String,
 }
 
 impl Account {
     /// Finds `USER[:GROUP]`, names or numbers, in the texts of passwd(5) and group(5).
     ///
     /// As docker does it: a number need not be listed; without `:GROUP` the user's own group and
-    /// all that name the user as a member count, with it only that one.
-    fn find(wanted: &str, passwd: &str, group: &str) -> Result<Account> {
+    /// all that name the user as a member count, with it only that one; those in `added` always.
+    fn find(wanted: &str, added: &[String], passwd: &str, group: &str) -> Result<Account> {
         let (user, wanted_group) = match wanted.split_once(':') {
             Some((user, group)) => (if user.is_empty() { "0" } else { user }, Some(group)),
             None => (wanted, None),
@@ -91,14 +83,7 @@ impl Account {
         let name = listed.as_ref().map_or("", |line| line[0]);
         let mut groups = Vec::new();
         let gid = match wanted_group.filter(|group| !group.is_empty()) {
-            Some(wanted) => {
-                let listed = lines(group)
-                    .find(|line| line.len() >= 3 && (line[0] == wanted || line[2] == wanted));
-                let gid = listed.map_or_else(|| number(wanted), |line| number(line[2]));
-                gid.with_context(|| {
-                    format!("the image has no group {wanted}\nhint: name one of its /etc/group, or a number")
-                })?
-            }
+            Some(wanted) => group_id(wanted, group)?,
             None => {
                 let has_member = |line: &Vec<&str>| {
                     line.len() >= 4 && line[3].split(',').any(|member| member == name)
@@ -111,9 +96,24 @@ impl Account {
         if !groups.contains(&gid) {
             groups.insert(0, gid);
         }
+        for added in added {
+            let gid = group_id(added, group)?;
+            if !groups.contains(&gid) {
+                groups.push(gid);
+            }
+        }
         let home = listed.map(|line| line[5]).filter(|home| !home.is_empty()).unwrap_or("/");
-        Ok(Account { uid, gid, groups, home: home.to_owned() })
+        Ok(Account { user: User { uid, gid, groups }, home: home.to_owned() })
     }
+}
+
+/// The number of a group that is listed, or any number.
+fn group_id(wanted: &str, group: &str) -> Result<u32> {
+    let listed =
+        lines(group).find(|line| line.len() >= 3 && (line[0] == wanted || line[2] == wanted));
+    listed.map_or_else(|| wanted.parse().ok(), |line| line[2].parse().ok()).with_context(|| {
+        format!("the image has no group {wanted}\nhint: name one of its /etc/group, or a number")
+    })
 }
 
 fn lines(text: &str) -> impl Iterator<Item = Vec<&str>> {
@@ -128,33 +128,47 @@ mod tests {
     const GROUP: &str = "root:x:0:\nwww:x:34:\nlogs:x:4:other,web\nstaff:x:50:\n";
 
     fn find(wanted: &str) -> Account {
-        Account::find(wanted, PASSWD, GROUP).unwrap()
+        Account::find(wanted, &[], PASSWD, GROUP).unwrap()
+    }
+
+    fn account(uid: u32, gid: u32, groups: &[u32], home: &str) -> Account {
+        Account { user: User { uid, gid, groups: groups.to_vec() }, home: home.to_owned() }
     }
 
     #[test]
     fn a_user_brings_its_group_its_memberships_and_its_home() {
-        let web = Account { uid: 33, gid: 34, groups: vec![34, 4], home: "/srv".into() };
+        let web = account(33, 34, &[34, 4], "/srv");
         assert_eq!(find("web"), web);
         assert_eq!(find("33"), web);
     }
 
     #[test]
     fn a_number_need_not_be_listed() {
-        let nobody = Account { uid: 4711, gid: 0, groups: vec![0], home: "/".into() };
-        assert_eq!(find("4711"), nobody);
+        assert_eq!(find("4711"), account(4711, 0, &[0], "/"));
     }
 
     #[test]
     fn a_given_group_is_the_only_one() {
-        assert_eq!(find("web:staff").groups, [50]);
-        assert_eq!(find("web:77").groups, [77]);
-        assert_eq!(find(":staff").uid, 0);
+        assert_eq!(find("web:staff").user.groups, [50]);
+        assert_eq!(find("web:77").user.groups, [77]);
+        assert_eq!(find(":staff").user.uid, 0);
+    }
+
+    #[test]
+    fn a_group_that_is_added_comes_on_top() {
+        let find = |wanted: &str, added: &[&str]| {
+            let added: Vec<String> = added.iter().map(ToString::to_string).collect();
+            Account::find(wanted, &added, PASSWD, GROUP).map(|account| account.user.groups)
+        };
+        assert_eq!(find("web", &["staff", "7", "logs"]).unwrap(), [34, 4, 50, 7]);
+        assert_eq!(find("web:77", &["staff"]).unwrap(), [77, 50]);
+        assert!(find("web", &["no-group"]).is_err());
     }
 
     #[test]
     fn a_name_must_be_listed() {
         for wanted in ["nobody-here", "web:nogroup", "4294967296", "-1"] {
-            let error = Account::find(wanted, PASSWD, GROUP).unwrap_err();
+            let error = Account::find(wanted, &[], PASSWD, GROUP).unwrap_err();
             assert!(error.to_string().contains("\nhint: "), "{error}");
         }
     }

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 /// On which side of the clone we woke up.
@@ -79,15 +80,43 @@ pub fn clone3(namespaces: u64, cgroup: Option<BorrowedFd>) -> io::Result<Fork> {
     // Without CLONE_VM and CLONE_FILES (refused above) the child is a copy of us on a stack of
     // its own, as after fork(2); being the only thread (checked above) it holds every lock that
     // is held, so it may go on running ordinary Rust.
-    let pid = crate::result(unsafe {
+    let cloned = crate::result(unsafe {
         libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<CloneArgs>())
-    })?;
+    });
+    let pid = match cloned {
+        Err(error) if cgroup.is_none() && filtered(&error, namespaces) => {
+            // SAFETY: as above; with a null stack the child gets a copy of ours, and without
+            // CLONE_PARENT_SETTID the third argument is where the kernel stores the pidfd.
+            crate::result(unsafe {
+                libc::syscall(
+                    libc::SYS_clone,
+                    args.flags | args.exit_signal,
+                    std::ptr::null::<libc::c_void>(),
+                    &raw mut pidfd,
+                    0,
+                    0,
+                )
+            })?
+        }
+        other => other?,
+    };
     if pid == 0 {
         return Ok(Fork::Child);
     }
     // SAFETY: CLONE_PIDFD made the kernel store a new descriptor here, which nobody else owns.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
     Ok(Fork::Parent { pid: pid as i32, pidfd })
+}
+
+/// Did a filter refuse clone3 and not what it was to do? Filters can't look into its arguments, which
+/// are in memory, so they refuse it altogether, mostly with `ENOSYS`, for which every libc falls
+/// back to the older clone(2). `EPERM` of one without namespaces is no answer of the kernel's own.
+fn filtered(error: &io::Error, namespaces: u64) -> bool {
+    match error.raw_os_error() {
+        Some(libc::ENOSYS) => true,
+        Some(libc::EPERM) => namespaces == 0,
+        _ => false,
+    }
 }
 
 /// Is the caller the only thread? The kernel knows: unshare(2) of CLONE_THREAD has no effect in
@@ -100,7 +129,12 @@ fn single_threaded() -> bool {
     let deadline = Instant::now() + Duration::from_millis(100);
     loop {
         // SAFETY: the call touches no memory, and where it succeeds it does nothing at all.
-        let alone = unsafe { libc::unshare(libc::CLONE_THREAD) } == 0;
+        let answer = crate::result(unsafe { libc::unshare(libc::CLONE_THREAD) }.into());
+        let alone = match answer.map_err(|error| error.raw_os_error()) {
+            Ok(_) => true,
+            Err(Some(libc::EINVAL)) => false,
+            Err(_) => alone_in_proc(), // a filter has answered, and not the kernel
+        };
         if alone || Instant::now() > deadline {
             return alone;
         }
@@ -108,9 +142,30 @@ fn single_threaded() -> bool {
     }
 }
 
+/// A thread is a folder in `/proc/self/task`, which has two links more than folders in it. Whatever
+/// else somebody has mounted in its place has no say.
+fn alone_in_proc() -> bool {
+    let Ok(folder) = std::fs::File::open("/proc/self/task") else { return false };
+    // SAFETY: a statfs of zeroes is a value of its type; the kernel fills it, and it outlives the call.
+    let mut status: libc::statfs = unsafe { std::mem::zeroed() };
+    // SAFETY: the descriptor is open, and `status` is ours to be written to.
+    let found = unsafe { libc::fstatfs(folder.as_raw_fd(), &raw mut status) } == 0;
+    let is_proc = found && status.f_type as u64 == libc::PROC_SUPER_MAGIC as u64;
+    is_proc && folder.metadata().is_ok_and(|metadata| metadata.nlink() == 3)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn threads_are_counted_in_proc_too() {
+        let (stop, wait) = std::sync::mpsc::channel::<()>();
+        let other = std::thread::spawn(move || wait.recv());
+        assert!(!alone_in_proc());
+        drop(stop);
+        let _ = other.join();
+    }
 
     #[test]
     fn refuses_flags_that_share_memory() {
