@@ -1,11 +1,11 @@
-//! The group of this chapter's program, from its making to the bill at the end.
+//! The group of a chapter's program, from its making to the bill at the end.
 //!
 //! It is named after us, `coracle-cgroups-…`, and locked as long as we live (flock(2) works on the
 //! kernel's folders, too). One whose lock is free belongs to a program that was killed: the next
 //! one removes it.
 
+use crate::{Devices, Group, Ledger, Limits};
 use anyhow::{Context, Result};
-use cgroups::{Devices, Group, Ledger, Limits};
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{self, File};
 use std::io::{Write, stderr};

@@ -17,6 +17,7 @@
 //! for each; [`Group`] is a group of either, and `v1.rs` holds what differs.
 
 mod arguments;
+pub mod bill;
 mod cpu_list;
 mod delegated;
 pub mod device_filter;

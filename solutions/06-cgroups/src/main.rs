@@ -1,8 +1,7 @@
 //! `cgroups [--rootfs DIR] --memory SIZE CMD ARGS…`: a container with limits, and its bill.
 
-mod bill;
-
 use anyhow::Result;
+use cgroups::bill::Account;
 use cgroups::{Devices, Options};
 use clap::Parser;
 use nix::sched::CloneFlags;
@@ -46,8 +45,7 @@ fn run() -> Result<u8> {
     rootfs::own_executable::protect()?;
     let root = rootfs.as_deref().map(rootfs::options::root_folder).transpose()?;
     let limits = cgroups::Limits { memory_high, ..options.limits()? };
-    let group =
-        bill::Account::open(options.cgroup_parent.as_deref(), &limits, &Devices::default())?;
+    let group = Account::open(options.cgroup_parent.as_deref(), &limits, &Devices::default())?;
     let terminal = container.terminal()?;
     let mut namespaces = CloneFlags::CLONE_NEWPID;
     if root.is_some() {

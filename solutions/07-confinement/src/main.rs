@@ -1,6 +1,8 @@
 //! `confinement --rootfs DIR CMD ARGS…`: a container whose root is not almighty.
 
 use anyhow::Result;
+use cgroups::Limits;
+use cgroups::bill::Account;
 use clap::Parser;
 use confine::User;
 use nix::sched::CloneFlags;
@@ -46,21 +48,25 @@ fn run() -> Result<u8> {
     rootfs::own_executable::protect()?;
     let root = rootfs::options::root_folder(&rootfs)?;
     let confinement = rights.confinement(confine::capabilities::ours()?)?;
+    let group = Account::open(None, &Limits::default(), &rights.devices(&[])?)?;
     let terminal = container.terminal()?;
     let namespaces = CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS | identity::NAMESPACES;
 
     // ANCHOR: steps
-    container.run(namespaces, terminal.as_ref(), || {
+    container.run(group.birthplace(namespaces)?, terminal.as_ref(), || {
+        group.enter()?; //                   if it was not born there (version 1)
+        cgroups::namespace()?; //            from here on it is the root of all groups
         rootfs::private()?; //               from here on, nobody outside sees our mounts
         rootfs::bind_root(&root)?; //        pivot_root moves mounts, not folders
         rootfs::standard_mounts(&root)?; //  /proc, /sys, /dev
+        group.mount(&root)?; //              /sys/fs/cgroup: its own limits, to be read
         identity::mqueue(&root)?; //         the mailboxes of our own IPC namespace
         identity::names(&hostname, None)?; // of our own UTS namespace
         container.volumes.iter().try_for_each(|volume| volume.mount(&root))?;
         rights.hide_or_show(&root)?; //      what knows or changes the whole machine
         terminal.iter().try_for_each(|terminal| terminal.attach(&root))?;
         rootfs::pivot(&root)?; //            the old root is gone
-        confine::confine(&confinement, &user)?; // and with it, most of the power of root
+        confine::confine(&confinement, &user)?; // and now most of root's power
         container.become_command()
     })
     // ANCHOR_END: steps

@@ -4,6 +4,7 @@ use crate::capabilities::{Capabilities, Named};
 use crate::seccomp::{self, Chosen, SecurityOption};
 use crate::{Confinement, Limit, privileged};
 use anyhow::Result;
+use cgroups::{Device, Devices};
 use std::path::Path;
 use xray::capabilities::Set;
 
@@ -40,6 +41,11 @@ impl Rights {
             filter: seccomp::option::filter(&self.security, otherwise, capabilities.most)?,
             capabilities,
         })
+    }
+
+    /// The devices that may be opened, a matter of the cgroup: docker's, or with `--privileged` all.
+    pub fn devices(&self, more: &[Device]) -> Result<Devices> {
+        if self.privileged { Ok(Devices::All) } else { Devices::with(more) }
     }
 
     /// Hides what knows or changes the whole machine, or with `--privileged` shows all of it.

@@ -20,7 +20,7 @@ pub struct Share {
 impl Share {
     /// Reads the flags, before anything is there that would have to be undone.
     pub fn asked(request: &Request) -> Result<Share> {
-        let devices = Devices::with(&request.devices)?;
+        let devices = request.rights.devices(&request.devices)?;
         let limits = request.limits.limits()?;
         Ok(Share { limits, devices, parent: request.limits.cgroup_parent.clone(), group: None })
     }
