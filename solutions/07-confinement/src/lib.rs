@@ -29,7 +29,7 @@ pub use rights::Rights;
 pub use user::User;
 
 use anyhow::{Context, Result};
-use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
+use nix::unistd::{Gid, Uid, setgid, setuid};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, clear_ambient_capability_set,
     configure_capability_in_ambient_set, remove_capability_from_bounding_set, set_capabilities,
@@ -81,11 +81,11 @@ pub fn confine(confinement: &Confinement, user: &User) -> Result<()> {
 pub fn become_user(user: &User) -> Result<()> {
     set_keep_capabilities(true).context("cannot keep the capabilities")?;
     // ANCHOR: todo_become_user: take the groups, the group and the user; nothing of root's stays
-    // | `setgroups`, `setgid` and `setuid`, of which each is a right that the next may take away.
+    // | `users::set_groups`, `setgid` and `setuid`: which of them may the next one take away?
     let groups: Vec<Gid> = user.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
-    setgroups(&groups).with_context(|| user::cannot("groups", &user.groups))?;
-    setgid(Gid::from_raw(user.gid)).with_context(|| user::cannot("group", &[user.gid]))?;
-    setuid(Uid::from_raw(user.uid)).with_context(|| user::cannot("user", &[user.uid]))?;
+    users::set_groups(&groups)?;
+    setgid(Gid::from_raw(user.gid)).with_context(|| user::cannot_be("group", user.gid))?;
+    setuid(Uid::from_raw(user.uid)).with_context(|| user::cannot_be("user", user.uid))?;
     // ANCHOR_END: todo_become_user
     set_keep_capabilities(false).context("cannot end keeping capabilities")?;
     capabilities::take_up_all()?;

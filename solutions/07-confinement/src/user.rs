@@ -30,14 +30,9 @@ impl FromStr for User {
     }
 }
 
-/// Says what could not be set, and the usual reason in a user namespace.
-pub(crate) fn cannot(what: &str, ids: &[u32]) -> String {
-    let ids: Vec<String> = ids.iter().map(u32::to_string).collect();
-    format!(
-        "cannot set the {what} {}\nhint: in a user namespace only the IDs of its maps exist, \
-         see /proc/self/uid_map, gid_map and setgroups",
-        ids.join(", ")
-    )
+/// Says who we could not become, and where a user namespace lacks them, what to do about it.
+pub(crate) fn cannot_be(what: &str, id: u32) -> String {
+    format!("cannot become {what} {id}{}", users::who_is_missing().unwrap_or_default())
 }
 
 #[cfg(test)]
