@@ -119,7 +119,7 @@ fn another_user_has_what_was_named() {
     for name in ["CapEff", "CapPrm", "CapInh", "CapAmb"] {
         assert_eq!(some[name], set(&["CHOWN", "NET_ADMIN"]), "{name}");
     }
-    let script = "f=$(mktemp); chown 8 $f 2> /dev/null; stat -c %u $f";
+    let script = "f=$(mktemp /tmp/XXXXXX); chown 8 $f 2> /dev/null; stat -c %u $f";
     assert_eq!(says(&rootfs, &["-u", "7", "--cap-add", "CHOWN"], script), "8\n");
     assert_eq!(says(&rootfs, &["-u", "7"], script), "7\n");
     let privileged = sets_with(&rootfs, &["-u", "7", "--privileged"]);
