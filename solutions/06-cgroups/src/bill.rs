@@ -29,12 +29,14 @@ impl Account {
         let name = format!("{PREFIX}{}", &uuid[..8]);
         let group = Group::plan(Some(parent.unwrap_or(Path::new("/"))), &name)?;
         let ledger = group.ledger();
-        let last = ledger.0.last().cloned().unwrap_or_default();
-        let _turn = last.parent().and_then(|parent| lock(parent, FlockArg::LockExclusive));
-        sweep(&ledger, &last); // it is our turn, so none is found between its making and its locking
+        // Of several trees the first one has it first and loses it last: there it is looked for.
+        let first = ledger.0.iter().find(|folder| folder.ends_with(&name)).cloned();
+        let first = first.context("a group has a folder")?;
+        let _turn = first.parent().and_then(|parent| lock(parent, FlockArg::LockExclusive));
+        sweep(&ledger, &first); // it is our turn, so none is found between its making and its locking
         let mut account = Account { group, ledger, _lock: None };
         account.group.create(limits, devices)?; // an error drops `account`, and that removes it
-        account._lock = lock(&last, FlockArg::LockExclusiveNonblock);
+        account._lock = lock(&first, FlockArg::LockExclusiveNonblock);
         Ok(account)
     }
 
@@ -53,15 +55,15 @@ impl Account {
 }
 
 /// Removes what programs that were killed have left beside our group.
-fn sweep(ours: &Ledger, last: &Path) {
-    let beside = last.parent().and_then(|parent| fs::read_dir(parent).ok());
+fn sweep(ours: &Ledger, first: &Path) {
+    let beside = first.parent().and_then(|parent| fs::read_dir(parent).ok());
     for entry in beside.into_iter().flatten().flatten() {
         let name = entry.file_name();
         if !name.to_string_lossy().starts_with(PREFIX) {
             continue;
         }
         if let Some(_free) = lock(&entry.path(), FlockArg::LockExclusiveNonblock) {
-            let own = ours.0.iter().filter(|folder| folder.file_name() == last.file_name());
+            let own = ours.0.iter().filter(|folder| folder.file_name() == first.file_name());
             let _ = Ledger(own.map(|folder| folder.with_file_name(&name)).collect()).remove();
         }
     }

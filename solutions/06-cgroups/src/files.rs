@@ -64,7 +64,7 @@ pub fn make(folder: &Path) -> Result<()> {
 }
 
 fn hint(folder: &Path, name: &str, error: &Error) -> String {
-    let controller = name.split('.').next().unwrap_or_default();
+    let controller = name.split_once('.').map_or("cgroup", |(controller, _)| controller);
     let shown = folder.display();
     match (error.kind(), error.raw_os_error()) {
         (ErrorKind::NotFound, _) if !folder.exists() && !name.is_empty() => {
@@ -73,7 +73,7 @@ fn hint(folder: &Path, name: &str, error: &Error) -> String {
         (ErrorKind::NotFound, _) if name == "cgroup.subtree_control" => {
             format!("\nhint: {shown}/cgroup.controllers lists what can be handed down from there")
         }
-        (ErrorKind::NotFound, _) if !["", "cgroup"].contains(&controller) => format!(
+        (ErrorKind::NotFound, _) if controller != "cgroup" => format!(
             "\nhint: this kernel has no such limit, or the controller {controller} is not handed \
              down to this cgroup: {shown}/cgroup.controllers lists those that are"
         ),

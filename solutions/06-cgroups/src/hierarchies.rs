@@ -1,7 +1,8 @@
 //! Finds the trees of cgroups that are mounted here.
 
 use anyhow::{Context, Result};
-use std::path::PathBuf;
+use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, statfs};
+use std::path::{Path, PathBuf};
 
 /// Which version limits things on this machine, and where its trees are mounted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,15 +30,24 @@ const IN_CHARGE: [&str; 3] = ["memory", "pids", "cpu"];
 pub fn find() -> Result<Option<Hierarchies>> {
     let path = "/proc/self/mountinfo";
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
-    Ok(parse(&text))
+    Ok(parse(&text, is_cgroups))
+}
+
+/// A mount that another one covers is listed, too.
+fn is_cgroups(mount_point: &Path) -> bool {
+    let kinds = [CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC];
+    statfs(mount_point).is_ok_and(|found| kinds.contains(&found.filesystem_type()))
 }
 
 /// Parses proc_pid_mountinfo(5). A tree that is mounted twice is taken where it comes first.
-fn parse(mountinfo: &str) -> Option<Hierarchies> {
+fn parse(mountinfo: &str, is_seen: impl Fn(&Path) -> bool) -> Option<Hierarchies> {
     let (mut v1, mut v2): (Vec<Tree>, Option<PathBuf>) = (Vec::new(), None);
     for line in mountinfo.lines() {
         let Some((mount, file_system)) = line.split_once(" - ") else { continue };
         let mount_point = PathBuf::from(mount.split(' ').nth(4).unwrap_or_default());
+        if !file_system.starts_with("cgroup") || !is_seen(&mount_point) {
+            continue;
+        }
         let mut file_system = file_system.split(' ');
         match (file_system.next(), file_system.nth(1)) {
             (Some("cgroup2"), _) => v2 = v2.or(Some(mount_point)),
@@ -75,7 +85,9 @@ mod tests {
             31 1 0:31 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
             32 1 0:32 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,name=systemd\n\
             33 1 0:33 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw,nsdelegate\n";
-        let Some(Hierarchies::V1(trees)) = parse(text) else { panic!("version 1 is in charge") };
+        let Some(Hierarchies::V1(trees)) = parse(text, |_| true) else {
+            panic!("version 1 is in charge")
+        };
         let controllers: Vec<_> = trees.iter().map(|tree| tree.controllers.join(",")).collect();
         assert_eq!(controllers, ["cpu,cpuacct", "memory"]);
     }
@@ -84,7 +96,8 @@ mod tests {
     fn a_small_tree_of_version_1_is_not_in_charge() {
         let text = "30 1 0:30 / /sys/fs/cgroup rw shared:9 - cgroup2 cgroup2 rw,nsdelegate\n\
             31 1 0:31 / /sys/fs/cgroup/net_cls rw - cgroup cgroup rw,net_cls\n";
-        assert_eq!(parse(text), Some(Hierarchies::V2("/sys/fs/cgroup".into())));
-        assert_eq!(parse(""), None);
+        assert_eq!(parse(text, |_| true), Some(Hierarchies::V2("/sys/fs/cgroup".into())));
+        assert_eq!(parse("", |_| true), None);
+        assert_eq!(parse(text, |_| false), None, "covered");
     }
 }

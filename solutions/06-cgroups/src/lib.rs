@@ -27,7 +27,7 @@ mod group;
 mod hierarchies;
 pub mod limits;
 mod mounts;
-mod one_by_one;
+pub mod one_by_one;
 mod row;
 mod size;
 mod usage;

@@ -2,7 +2,7 @@
 
 mod group;
 
-use group::{Disk, Waiting, cpu_time, folder_of, groups, is_v2, read, rootfs, says, sh};
+use group::{Disk, Waiting, cpu_time, folder_of, groups, is_v2, read, rootfs, says, sh, wait_for};
 use harness::{Leaks, random_name, run};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -127,12 +127,14 @@ fn the_limits_are_read_from_inside() {
     let (limits, rootfs) = (limits(), rootfs());
     let mut options: Vec<&str> = vec!["--rootfs", rootfs.to_str().unwrap()];
     options.extend(limits.iter().flat_map(|(flag, value, ..)| [*flag, value]));
-    for (flag, _, v1, v2) in &limits {
-        let (name, expected) = if is_v2() { (v2.0, &v2.1) } else { (v1.0, &v1.1) };
+    let (mut script, mut expected) = ("cat".to_owned(), String::new());
+    for (_, _, v1, v2) in &limits {
+        let (name, value) = if is_v2() { v2 } else { v1 };
         let folder = if is_v2() { String::new() } else { tree_of(name) };
-        let script = format!("cat /sys/fs/cgroup{folder}/{name}");
-        assert_eq!(says(&options, &script).trim_end(), expected, "{flag}");
+        script += &format!(" /sys/fs/cgroup{folder}/{name}");
+        expected += &format!("{value}\n");
     }
+    assert_eq!(says(&options, &script), expected, "{script}");
 }
 
 /// `/cpu,cpuacct` for `cpu.shares`: the tree's folder, the same inside as here.
@@ -184,15 +186,11 @@ fn inside_the_limits_cannot_be_changed() {
 
 fn what_it_starts_is_in_the_group_too() {
     let container = Waiting::after(&[], "sleep 1000 & (setsid sleep 1000 &); true");
-    let members =
-        fs::read_to_string(folder_of(container.pid, "pids").join("cgroup.procs")).unwrap();
-    assert_eq!(members.lines().count(), 4, "the shell, cat and two of sleep: {members}");
-    assert_eq!(keyed_processes(container.pid), 4);
+    let members = folder_of(container.pid, "pids").join("cgroup.procs");
+    let count = || fs::read_to_string(&members).unwrap().lines().count();
+    wait_for("the shell, cat and two of sleep", || count() == 4);
+    assert_eq!(read(container.pid, "pids.current", "pids.current"), "4");
     container.kill();
-}
-
-fn keyed_processes(pid: u32) -> u64 {
-    read(pid, "pids.current", "pids.current").parse().unwrap()
 }
 
 fn the_group_ends_with_it() {
@@ -229,7 +227,7 @@ fn a_parent_that_was_there_stays() {
 }
 
 fn root_inside_cannot_read_a_disk() {
-    let (rootfs, disk) = (rootfs(), Disk::new());
+    let (rootfs, disk) = (rootfs(), Disk::find());
     let (major, minor) = disk.number();
     let script = |kind: &str, major: &str, minor: &str| {
         format!(

@@ -130,15 +130,15 @@ fn it_runs_on_the_cpus_that_it_was_given() {
 
 /// A file on a loop device, so that the disk is ours alone; direct reads, so that no cache answers.
 fn a_disk_is_read_no_faster_than_allowed() {
-    let disk = Disk::new();
-    let limit = format!("{}:1m", disk.0);
+    let disk = Disk::find();
+    let limit = format!("{}:1m", disk.path);
     let started = Instant::now();
     // The rules for devices forbid reading it, and rightly so: the descriptor is opened outside.
     let mut command = group::command(
         &["--device-read-bps", &limit],
         "dd of=/dev/null bs=64k count=48 iflag=direct 2>&1",
     );
-    let opened = std::fs::OpenOptions::new().read(true).open(&disk.0).unwrap();
+    let opened = std::fs::OpenOptions::new().read(true).open(&disk.path).unwrap();
     command.stdin(opened);
     let output = harness::run_within(&mut command, Duration::from_secs(40));
     let took = started.elapsed();

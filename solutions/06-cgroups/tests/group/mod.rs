@@ -4,7 +4,7 @@
 
 use harness::{Output, bin, busybox_rootfs, random_name, run_within};
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread::sleep;
@@ -166,25 +166,38 @@ pub fn groups() -> Vec<PathBuf> {
     found
 }
 
-/// A disk of the test's own, on a file; gone when dropped.
-pub struct Disk(pub String);
+/// A disk to be read: a loop device of the test's own, or where there are none one of the machine's.
+pub struct Disk {
+    /// Its file in /dev.
+    pub path: String,
+    is_loop: bool,
+}
 
 impl Disk {
-    /// Of four MiB.
-    pub fn new() -> Disk {
+    /// Of four MiB at least.
+    pub fn find() -> Disk {
         let file = scratch().join(random_name("disk"));
         fs::write(&file, vec![0; 4 << 20]).expect("room for 4 MiB");
         let mut losetup = Command::new("losetup");
         let made = harness::run(losetup.args(["--find", "--show"]).arg(file));
-        if !made.status.success() {
-            harness::not_run(format!("no loop device here: {}", made.stderr.trim()));
+        if made.status.success() {
+            return Disk { path: made.stdout.trim().to_owned(), is_loop: true };
         }
-        Disk(made.stdout.trim().to_owned())
+        let disks = fs::read_dir("/sys/block").expect("/sys is mounted").flatten();
+        let names = disks.map(|disk| disk.file_name().to_string_lossy().into_owned());
+        let readable = |path: &String| {
+            let mut start = [0; 4096];
+            fs::File::open(path).is_ok_and(|mut disk| disk.read_exact(&mut start).is_ok())
+        };
+        match names.map(|name| format!("/dev/{name}")).find(readable) {
+            Some(path) => Disk { path, is_loop: false },
+            None => harness::not_run("no disk that could be read, nor a loop device"),
+        }
     }
 
     /// Major and minor number.
     pub fn number(&self) -> (String, String) {
-        let name = self.0.rsplit('/').next().expect("/dev/loop0");
+        let name = self.path.rsplit('/').next().expect("/dev/loop0");
         let text = fs::read_to_string(format!("/sys/block/{name}/dev")).expect("a block device");
         let (major, minor) = text.trim().split_once(':').expect("7:0");
         (major.to_owned(), minor.to_owned())
@@ -193,6 +206,8 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        let _ = Command::new("losetup").args(["--detach", &self.0]).status();
+        if self.is_loop {
+            let _ = Command::new("losetup").args(["--detach", &self.path]).status();
+        }
     }
 }
