@@ -116,7 +116,8 @@ impl Options {
         if let (Some(memory), Some(reservation)) = (self.memory()?, reservation) {
             ensure!(
                 reservation <= memory,
-                "--memory-reservation, {}, is more than --memory, {}",
+                "--memory-reservation, {}, is more than --memory, {}\n\
+                 hint: it is what is left alone when others want memory, a part of the whole",
                 size::show(reservation),
                 size::show(memory)
             );

@@ -15,7 +15,7 @@
 
 use crate::state::{State, Status};
 use anyhow::{Context, Result, bail, ensure};
-use cgroups::Ledger;
+use cgroups::{Group, Ledger};
 use nix::fcntl::{Flock, FlockArg};
 use overlay::Change;
 use std::fs::{self, DirBuilder, File};
@@ -146,8 +146,10 @@ fn after_its_program(run: &Path, id: &str) -> Result<Option<State>> {
     }
 }
 
-/// Removes all that exists of a container, the record of it last.
+/// Removes all that exists of a container, the record of it last. A record that can't be read tells
+/// of no cgroup; then it is where cgroups usually are.
 fn remove_files(id: &str) -> Result<()> {
+    Group::plan(None, id).map_or(Ok(()), |group| group.ledger().remove())?;
     remove_folder(&root_folder().join("containers").join(id))?;
     remove_folder(&run_folder().join(id))
 }
