@@ -44,6 +44,7 @@ pub fn into_namespaces(place: impl Into<Birthplace>) -> Result<Fork> {
                     "\nhint: the cgroup hands controllers on to others, so no process may be in it"
                 }
                 Error::EBUSY => "\nhint: only a single-threaded process may clone itself",
+                Error::EOPNOTSUPP => "\nhint: its cgroup is one of threads: cat cgroup.type",
                 Error::EAGAIN => "\nhint: a limit of processes is reached: ulimit -u, or pids.max",
                 Error::EACCES if cgroup.is_some() => {
                     "\nhint: into a cgroup comes whoever may write to its cgroup.procs and to that \

@@ -6,7 +6,8 @@
 //! write to: only within it does the kernel let us move a process from one group to another.
 
 use crate::{enter, files};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 use std::path::{Path, PathBuf};
 
@@ -21,14 +22,22 @@ pub fn base(root: &Path) -> Result<PathBuf> {
     if is_ours(root) {
         return Ok(root.to_owned());
     }
+    ensure!(
+        access(root, AccessFlags::W_OK) != Err(Errno::EROFS),
+        "{} is mounted read-only\n\
+         hint: in another container that is usual: start that one with --privileged, or --cgroupns=host \
+         and the folder as a volume",
+        root.display()
+    );
     let own = xray::cgroups::of(std::process::id())?.v2.unwrap_or_default();
     let own = root.join(own.trim_start_matches('/'));
     let above = own.ancestors().take_while(|one| *one != root);
     let Some(base) = above.filter(|one| is_ours(one)).last() else {
         bail!(
-            "there is no cgroup that we may write to\n\
+            "there is no cgroup below {} that we may write to\n\
              hint: run it with sudo, or in one that systemd hands to you: \
-             systemd-run --user --scope -p Delegate=yes …"
+             systemd-run --user --scope -p Delegate=yes …",
+            root.display()
         )
     };
     if base == own {

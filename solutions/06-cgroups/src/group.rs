@@ -55,13 +55,12 @@ impl Group {
                 Ok(Group::V2 { base, folder })
             }
             Hierarchies::V1(trees) => {
-                let folders = v1::folders(&trees, &path);
                 ensure!(
-                    geteuid().is_root(),
+                    users::is_initial() && geteuid().is_root(),
                     "an ordinary user gets no cgroup here\n\
                      hint: cgroups of version 1 can't be handed to users safely: run it with sudo"
                 );
-                Ok(Group::V1(folders))
+                Ok(Group::V1(v1::folders(&trees, &path)))
             }
         }
     }
@@ -101,7 +100,7 @@ impl Group {
                     limits.swap = None; // a machine that counts no swap, and nobody asked for it
                 }
                 limit(folder, &limits)?;
-                if geteuid().is_root() {
+                if users::is_initial() && geteuid().is_root() {
                     device_filter::attach(folder, devices)?; // others can't make devices anyway
                 }
                 Ok(())
@@ -201,12 +200,28 @@ fn make_below(base: &Path, folder: &Path, limits: &Limits) -> Result<()> {
         if one != base {
             make(one)?;
         }
+        if is_crowded(one)? {
+            ensure!(
+                needed.is_empty(),
+                "{0} can't hand controllers down: there are processes in it\n\
+                 hint: move them into a cgroup below it: cat {0}/cgroup.procs lists them",
+                one.display()
+            );
+            continue; // a group below it is possible, and counts what it can
+        }
         enable(one, &needed)?;
         for controller in CONTROLLERS.iter().filter(|one| given.contains(one)) {
             let _ = enable(one, &[controller]);
         }
     }
     make(folder)
+}
+
+/// Are there processes in it? In the root of the whole tree, which alone has no type, there may be.
+/// The kernel says EBUSY for some controllers only: with `cpu` and `pids` it makes the group one of
+/// threads, and then no process can be born below it.
+fn is_crowded(folder: &Path) -> Result<bool> {
+    Ok(has(folder, "cgroup.type") && !read(folder, "cgroup.procs")?.is_empty())
 }
 
 fn is_not_found(error: &anyhow::Error) -> bool {

@@ -38,6 +38,7 @@ pub use arguments::Options;
 pub use devices::{Device, Devices};
 pub use group::{Group, Ledger};
 pub use limits::Limits;
+pub use mounts::cover;
 pub use row::row;
 pub use size::parse as size;
 pub use usage::Usage;

@@ -16,6 +16,13 @@ use std::path::Path;
 
 const PLACE: &str = "sys/fs/cgroup";
 
+/// Covers the host's groups where the container has none of its own: `/sys` may be the host's.
+pub fn cover(root: &Path) -> Result<()> {
+    let Ok(place) = mount_point(root, PLACE) else { return Ok(()) }; // a kernel without cgroups
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC | MsFlags::MS_RDONLY;
+    mount_at(&place, "tmpfs", flags, Some("mode=755")).context("cannot cover /sys/fs/cgroup")
+}
+
 /// Mounts the trees. To be called after `/sys` is mounted and when [`crate::namespace`] was.
 pub fn mount_group(group: &Group, root: &Path) -> Result<()> {
     let flags = MsFlags::MS_NOSUID

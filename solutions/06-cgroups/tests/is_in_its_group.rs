@@ -58,8 +58,11 @@ fn it_was_there_before_its_first_instruction() {
     assert!(members.lines().count() <= 2, "more than the shell and cat: {members}");
 }
 
+/// A file of a group, and what it says.
+type Says = (&'static str, String);
+
 /// Numbers that no default has. Flag, value, and what the two versions make of it.
-fn limits() -> Vec<(&'static str, String, (&'static str, String), (&'static str, String))> {
+fn limits() -> Vec<(&'static str, String, Says, Says)> {
     let random = u64::from(fs::read("/proc/self/stat").unwrap().len() as u32)
         + u64::from(std::process::id());
     let pages = 8192 + random % 4096;

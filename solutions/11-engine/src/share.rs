@@ -4,7 +4,6 @@ use crate::Request;
 use anyhow::{Context, Result};
 use cgroups::{Devices, Group, Ledger, Limits};
 use nix::sched::CloneFlags;
-use nix::unistd::geteuid;
 use process::Birthplace;
 use std::io::{Write, stderr};
 use std::path::{Path, PathBuf};
@@ -37,7 +36,7 @@ impl Share {
                 Ok(folders)
             }
             Err(error) if self.limits.is_empty() && self.parent.is_none() => {
-                if geteuid().is_root() {
+                if users::is_initial() {
                     say(&format!(
                         "warning: no cgroup, so nothing limits devices either: {error:#}"
                     ));
@@ -64,9 +63,9 @@ impl Share {
         cgroups::namespace()
     }
 
-    /// Shows the group on `/sys/fs/cgroup`.
+    /// Shows the group on `/sys/fs/cgroup`, and of the host's in no case anything.
     pub fn mount(&self, root: &Path) -> Result<()> {
-        self.group.iter().try_for_each(|group| group.mount(root))
+        self.group.as_ref().map_or_else(|| cgroups::cover(root), |group| group.mount(root))
     }
 
     /// Tells whether the kernel had to kill for want of memory, and says so.
