@@ -15,7 +15,7 @@ pub fn children_of(parent: u32) -> Vec<u32> {
 pub fn child_running(program: &str, parent: u32) -> u32 {
     let name = |pid: u32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
     let started = Instant::now();
-    while started.elapsed() < Duration::from_secs(10) {
+    while started.elapsed() < crate::patient(Duration::from_secs(10)) {
         let found = children_of(parent).into_iter().find(|pid| name(*pid).trim_end() == program);
         if let Some(child) = found {
             return child;

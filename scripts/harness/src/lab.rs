@@ -20,8 +20,18 @@ pub fn lab_only() {
 }
 
 /// `limit`, or as many times as much as `HARNESS_PATIENCE` says: for the time limits of tests, on a
-/// machine where starting a process takes 30 times as long.
+/// machine where starting a process takes 30 times as long. The lab sets it to 10.
 pub fn patient(limit: Duration) -> Duration {
+    limit * patience()
+}
+
+/// How often to repeat what must hold each time: `wanted`, or as many times less as
+/// `HARNESS_PATIENCE` says.
+pub fn rounds(wanted: u32) -> u32 {
+    wanted.div_ceil(patience())
+}
+
+fn patience() -> u32 {
     let patience = std::env::var("HARNESS_PATIENCE").ok().and_then(|times| times.parse().ok());
-    limit * patience.unwrap_or(1)
+    patience.filter(|times| *times > 0).unwrap_or(1)
 }

@@ -40,7 +40,7 @@ pub use command::{Output, bin, random_name, run, run_within};
 pub use family::{child_running, children_of};
 pub use janitor::{Janitor, end_with};
 pub use kill::{kill_at_each_syscall, kill_evenly};
-pub use lab::{lab_only, patient};
+pub use lab::{lab_only, patient, rounds};
 pub use leaks::Leaks;
 pub use safety_cgroup::sweep;
 pub use sandbox::{Host, Judgement, Verdict, enter, judge, judge_on};

@@ -2,7 +2,9 @@
 //!
 //! The bad tests are those of `examples/hostile.rs`, run in a sandbox within this one's sandbox.
 
-use harness::{Leaks, Output, busybox_rootfs, kill_at_each_syscall, kill_evenly, run, run_within};
+use harness::{
+    Leaks, Output, busybox_rootfs, kill_at_each_syscall, kill_evenly, patient, run, run_within,
+};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
@@ -115,8 +117,9 @@ fn names_what_a_test_leaves_behind() {
 
 fn stops_a_hang() {
     let started = Instant::now();
-    assert_fails_with(&hostile("hangs"), "time limit: killed after 2 seconds");
-    assert!(started.elapsed() < Duration::from_secs(10));
+    let limit = patient(Duration::from_secs(2)).as_secs();
+    assert_fails_with(&hostile("hangs"), &format!("time limit: killed after {limit} seconds"));
+    assert!(started.elapsed() < patient(Duration::from_secs(10)));
 }
 
 fn stops_a_fork_bomb() {
@@ -194,7 +197,7 @@ fn nothing_survives_a_killed_test_program() {
 fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     let started = Instant::now();
     while !condition() {
-        assert!(started.elapsed() < Duration::from_secs(10), "waited in vain for {what}");
+        assert!(started.elapsed() < patient(Duration::from_secs(10)), "waited in vain for {what}");
         sleep(Duration::from_millis(10));
     }
 }
@@ -217,7 +220,7 @@ fn run_does_not_wait_for_a_daemon() {
     let started = Instant::now();
     let output = run(Command::new("sh").args(["-c", "sleep 100 & echo started"]));
     assert_eq!(output.stdout, "started\n");
-    assert!(started.elapsed() < Duration::from_secs(5));
+    assert!(started.elapsed() < patient(Duration::from_secs(5)));
     let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
 }
 
@@ -232,7 +235,7 @@ fn shell(script: &'static str) -> impl Fn() -> Command {
 fn kill_evenly_sees_what_survives() {
     let mut checks = 0;
     kill_evenly(shell("exec sleep 0.05"), 10, || checks += 1);
-    assert_eq!(checks, 11);
+    assert_eq!(checks, harness::rounds(10) + 1);
     let words = panic_of(|| kill_evenly(shell("sleep 0.3 & wait; sleep 4"), 1, || {}));
     assert!(words.contains("sleep 4"), "{words}");
 }
@@ -241,9 +244,9 @@ fn kill_at_each_syscall_sees_what_survives() {
     let mut checks = 0;
     let kills = kill_at_each_syscall(shell("true"), || checks += 1);
     assert!(kills > 10, "{kills}");
-    assert!(checks >= kills);
+    assert!(checks >= harness::rounds(kills));
     let words = panic_of(|| {
-        kill_at_each_syscall(shell("sleep 100 & true"), || {});
+        kill_at_each_syscall(shell("sleep 100 & for i in 1 2 3 4 5 6 7 8; do cd /; done"), || {});
     });
     assert!(words.contains("sleep 100"), "{words}");
 }

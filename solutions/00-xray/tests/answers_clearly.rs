@@ -169,14 +169,14 @@ fn a_process_may_end_at_any_moment() {
     look(&["--json", "1"]);
     let once = started.elapsed();
 
-    const ROUNDS: u32 = 200;
+    let rounds = harness::rounds(200);
     let (mut seen, mut missed) = (0, 0);
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
         let mut eye = xray();
         eye.arg("--json").arg(child.id().to_string());
         let eye = eye.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        thread::sleep(once * round / ROUNDS);
+        thread::sleep(once * round / rounds);
         child.kill().unwrap();
         if round % 2 == 0 {
             child.wait().unwrap(); // gone entirely; else a zombie until the eye has closed

@@ -75,7 +75,7 @@ fn the_first_process_is_ended_by_sigkill_from_outside() {
 
 fn first_child(parent: u32) -> Pid {
     let started = Instant::now();
-    while started.elapsed() < Duration::from_secs(10) {
+    while started.elapsed() < harness::patient(Duration::from_secs(10)) {
         if let Some(child) = children_of(parent).first() {
             return Pid::from_raw(*child as i32);
         }

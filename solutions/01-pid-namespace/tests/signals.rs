@@ -41,7 +41,7 @@ exit 7";
 fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let started = Instant::now();
     while !condition() {
-        assert!(started.elapsed() < Duration::from_secs(10), "in vain: {what}");
+        assert!(started.elapsed() < harness::patient(Duration::from_secs(10)), "in vain: {what}");
         sleep(Duration::from_millis(5));
     }
 }

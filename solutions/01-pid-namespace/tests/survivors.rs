@@ -119,7 +119,7 @@ fn first_process(container: &mut Child) -> Option<Pid> {
 
 fn end_within_seconds(container: &mut Child) -> Option<i32> {
     let started = Instant::now();
-    while started.elapsed() < Duration::from_secs(5) {
+    while started.elapsed() < harness::patient(Duration::from_secs(5)) {
         if let Some(status) = container.try_wait().expect("our own child") {
             return status.code();
         }
@@ -194,7 +194,7 @@ fn the_guard_stays_as_long_as_it_is_needed() {
     container.wait().expect("our own child");
     let gone =
         |pid: Pid| !fs::exists(format!("/proc/{pid}/ns")).unwrap_or(false) || stat_is_zombie(pid);
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + harness::patient(Duration::from_secs(5));
     while !(gone(guard) && gone(sleep)) {
         assert!(Instant::now() < deadline, "the guard or the container is still there");
         std::thread::sleep(Duration::from_millis(5));

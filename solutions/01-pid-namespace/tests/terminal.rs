@@ -78,7 +78,11 @@ impl Terminal {
     fn expect(&mut self, text: &str) {
         let started = Instant::now();
         while !self.seen[self.read_to..].contains(text) {
-            assert!(started.elapsed() < Duration::from_secs(10), "no {text:?} in:\n{}", self.seen);
+            assert!(
+                started.elapsed() < harness::patient(Duration::from_secs(10)),
+                "no {text:?} in:\n{}",
+                self.seen
+            );
             self.read();
         }
         let found = self.seen[self.read_to..].find(text).expect("just seen");
@@ -105,7 +109,10 @@ impl Terminal {
         let name = || fs::read_to_string(format!("/proc/{}/comm", self.foreground()));
         while name().unwrap_or_default().trim_end() != program {
             let seen = &self.seen;
-            assert!(started.elapsed() < Duration::from_secs(10), "no {program} in front:\n{seen}");
+            assert!(
+                started.elapsed() < harness::patient(Duration::from_secs(10)),
+                "no {program} in front:\n{seen}"
+            );
             sleep(Duration::from_millis(5));
         }
     }
@@ -113,7 +120,7 @@ impl Terminal {
     /// Waits for the end of the program; its status.
     fn end(mut self) -> Option<i32> {
         let started = Instant::now();
-        while started.elapsed() < Duration::from_secs(10) {
+        while started.elapsed() < harness::patient(Duration::from_secs(10)) {
             if let Some(status) = self.program.try_wait().expect("our own child") {
                 return status.code();
             }
@@ -319,7 +326,7 @@ fn a_container_in_the_background_leaves_the_terminal_to_the_shell() {
     terminal.expect("host> ");
     let started = Instant::now();
     while PathBuf::from(format!("/proc/{container}")).exists() {
-        assert!(started.elapsed() < Duration::from_secs(10), "{}", terminal.seen);
+        assert!(started.elapsed() < harness::patient(Duration::from_secs(10)), "{}", terminal.seen);
         assert_eq!(terminal.foreground(), shell);
         sleep(Duration::from_millis(1));
     }
@@ -343,12 +350,16 @@ fn a_hang_up_reaches_a_container_that_leads_the_session() {
     let mut terminal = Terminal::open(&arguments);
     let started = Instant::now();
     while diary() != "ready\n" {
-        assert!(started.elapsed() < Duration::from_secs(10));
+        assert!(started.elapsed() < harness::patient(Duration::from_secs(10)));
         sleep(Duration::from_millis(5));
     }
     terminal.master = File::open("/dev/null").expect("there"); // closes the window
     while terminal.program.try_wait().expect("our own child").is_none() {
-        assert!(started.elapsed() < Duration::from_secs(10), "it has not heard: {}", diary());
+        assert!(
+            started.elapsed() < harness::patient(Duration::from_secs(10)),
+            "it has not heard: {}",
+            diary()
+        );
         sleep(Duration::from_millis(5));
     }
     assert_eq!(diary(), "ready\nhung up\n");

@@ -70,7 +70,10 @@ pub fn host(program: &str, arguments: &[&str]) {
 pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     let started = Instant::now();
     while !condition() {
-        assert!(started.elapsed() < Duration::from_secs(10), "waited in vain for {what}");
+        assert!(
+            started.elapsed() < harness::patient(Duration::from_secs(10)),
+            "waited in vain for {what}"
+        );
         sleep(Duration::from_millis(5));
     }
 }

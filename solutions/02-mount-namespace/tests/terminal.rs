@@ -96,7 +96,7 @@ impl Window {
     fn wait_for(&mut self, text: &str) {
         let started = Instant::now();
         while !self.shown.contains(text) {
-            let late = started.elapsed() > Duration::from_secs(10);
+            let late = started.elapsed() > harness::patient(Duration::from_secs(10));
             assert!(!late, "waited in vain for {text:?}, shown: {:?}", self.shown);
             self.read(10);
         }
@@ -128,7 +128,11 @@ impl Window {
             if let Some(status) = ended {
                 return status;
             }
-            assert!(started.elapsed() < Duration::from_secs(60), "no end, shown: {:?}", self.shown);
+            assert!(
+                started.elapsed() < harness::patient(Duration::from_secs(60)),
+                "no end, shown: {:?}",
+                self.shown
+            );
         }
     }
 

@@ -113,7 +113,10 @@ pub fn state() -> Value {
 pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     let started = Instant::now();
     while !condition() {
-        assert!(started.elapsed() < Duration::from_secs(20), "waited in vain for {what}");
+        assert!(
+            started.elapsed() < harness::patient(Duration::from_secs(20)),
+            "waited in vain for {what}"
+        );
         sleep(Duration::from_millis(2));
     }
 }

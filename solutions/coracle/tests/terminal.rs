@@ -58,7 +58,11 @@ impl Terminal {
     fn wait_for(&mut self, text: &str) {
         let started = Instant::now();
         while !self.seen.contains(text) {
-            assert!(started.elapsed() < Duration::from_secs(20), "no {text:?} in {:?}", self.seen);
+            assert!(
+                started.elapsed() < harness::patient(Duration::from_secs(20)),
+                "no {text:?} in {:?}",
+                self.seen
+            );
             assert!(self.read_on(), "the terminal closed; no {text:?} in {:?}", self.seen);
         }
         let end = self.seen.find(text).expect("it was there") + text.len();
@@ -89,7 +93,11 @@ impl Terminal {
                 while self.read_on() {}
                 return status.code().expect("setsid exits");
             }
-            assert!(started.elapsed() < Duration::from_secs(20), "still there: {:?}", self.seen);
+            assert!(
+                started.elapsed() < harness::patient(Duration::from_secs(20)),
+                "still there: {:?}",
+                self.seen
+            );
             self.read_on();
         }
     }

@@ -61,7 +61,10 @@ impl Registry {
             .unwrap();
         let started = Instant::now();
         while TcpStream::connect(&address).is_err() {
-            assert!(started.elapsed() < Duration::from_secs(20), "docker-registry does not start");
+            assert!(
+                started.elapsed() < harness::patient(Duration::from_secs(20)),
+                "docker-registry does not start"
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
         Registry { address, child }
