@@ -3,12 +3,12 @@
 mod machines;
 
 use machines::{
-    Machine, TABLE, Tidy, accept, ask, at, bridge, connect, container, host, ip, is_reachable,
-    listen, require, sh, talk, udp,
+    Machine, TABLE, Tidy, accept, ask, bridge, connect, container, host, ip, is_reachable, listen,
+    require, sh, talk, udp,
 };
 use network::nftables;
 use network::ports::{Protocol, Published};
-use std::net::{IpAddr, TcpListener};
+use std::net::IpAddr;
 
 harness::kernel_tests!(
     the_kernel_has_the_rules_as_one_would_type_them,
