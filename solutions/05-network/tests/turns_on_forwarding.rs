@@ -4,13 +4,22 @@ mod machines;
 
 use machines::{Machine, sh};
 use network::forwarding::{Turned, needed, put_back, turn};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn6, sendto, setsockopt,
+    socket, sockopt,
+};
 use std::fs;
+use std::net::{Ipv6Addr, SocketAddrV6};
+use std::os::fd::AsRawFd;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 harness::kernel_tests!(
     what_is_off_is_turned_on_and_put_back,
     what_is_on_is_left_alone,
     what_somebody_else_has_turned_since_is_left_alone,
     the_way_that_a_router_told_of_is_kept,
+    otherwise_that_way_is_forgotten,
     what_may_not_be_written_is_explained,
 );
 
@@ -72,13 +81,39 @@ fn what_somebody_else_has_turned_since_is_left_alone() {
     assert_eq!(value(V6), "0");
 }
 
-/// A route that the kernel itself has from a router, in the words of `ip route`.
-fn the_way_that_a_router_told_of_is_kept() {
+/// Says to `to` on eth0: "I am a router", as RFC 4861 has it in 4.2.
+fn advertise(to: Ipv6Addr) {
+    let socket =
+        socket(AddressFamily::Inet6, SockType::Raw, SockFlag::empty(), SockProtocol::IcmpV6);
+    let socket = socket.unwrap();
+    setsockopt(&socket, sockopt::Ipv6Ttl, &255).unwrap(); // it comes from this very link
+    let eth0 = nix::net::if_::if_nametoindex("eth0").unwrap();
+    let lifetime = 1800_u16.to_be_bytes();
+    let advertisement = [134, 0, 0, 0, 64, 0, lifetime[0], lifetime[1], 0, 0, 0, 0, 0, 0, 0, 0];
+    let to = SockaddrIn6::from(SocketAddrV6::new(to, 0, 0, eth0));
+    sendto(socket.as_raw_fd(), &advertisement, &to, MsgFlags::empty()).unwrap();
+}
+
+/// A machine whose router says that it is one; how it now leaves.
+fn behind_a_router() -> Machine {
     off();
     let router = Machine::plugged("uplink", &["fe80::9/64"]);
-    sh("ip -6 route add default via fe80::9 dev uplink proto ra expires 1000");
-    let way = || sh("ip -6 route show default proto ra");
-    assert!(way().contains("via fe80::9"));
+    sh("ip address add fe80::5/64 dev uplink nodad");
+    let started = Instant::now();
+    while !way().contains("via fe80::9") {
+        assert!(started.elapsed() < machines::PATIENCE, "no way: {}", sh("ip -6 route"));
+        router.within(|| advertise("fe80::5".parse().unwrap()));
+        sleep(Duration::from_millis(50));
+    }
+    router
+}
+
+fn way() -> String {
+    sh("ip -6 route show default")
+}
+
+fn the_way_that_a_router_told_of_is_kept() {
+    let router = behind_a_router();
     assert_eq!(value("ipv6/conf/uplink/accept_ra"), "1");
     let turned = needed(true).unwrap();
     assert!(names(&turned).contains(&"net.ipv6.conf.uplink.accept_ra = 2 (was 1)".to_owned()));
@@ -90,6 +125,16 @@ fn the_way_that_a_router_told_of_is_kept() {
     sh("ip link delete uplink");
     turn(&turned).unwrap(); // a link that has gone is no error
     put_back(&turned).unwrap();
+    drop(router);
+}
+
+/// The kernel's rule that makes the last test necessary.
+fn otherwise_that_way_is_forgotten() {
+    let router = behind_a_router();
+    set(V6, "1");
+    assert_eq!(way(), "");
+    sh("ip link delete uplink");
+    off();
     drop(router);
 }
 
