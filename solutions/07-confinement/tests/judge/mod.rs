@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "not every test file needs all of it")]
 
 pub mod interpreter;
+pub mod kernel;
 pub mod meaning;
 pub mod probes;
 
