@@ -3,8 +3,8 @@
 
 mod judge;
 
-use confine::seccomp::architecture::Architecture;
 use anyhow::{Context, Result};
+use confine::seccomp::architecture::Architecture;
 use confine::seccomp::{Filter, Machine, Profile, compile, standard};
 use judge::kernel::{Became, answers};
 use judge::{Call, X86, X86_64, filter, interpreter, machine, probes};
@@ -110,7 +110,10 @@ fn every_action_and_comparison_is_what_the_kernel_takes_it_for() {
     ];
     let calls = ["read", "write", "stat", "ioctl", "select", "socket", "semop", "bind"];
     for (at, action) in actions.iter().enumerate() {
-        rules.push(format!(r#"{{"names": ["getpid", "get{}id"], "action": {action}}}"#, ["u", "g", "eu", "eg", "pp"][at % 5]));
+        rules.push(format!(
+            r#"{{"names": ["getpid", "get{}id"], "action": {action}}}"#,
+            ["u", "g", "eu", "eg", "pp"][at % 5]
+        ));
         let call = calls[at % calls.len()];
         let index = at % 6;
         for (op, value, two) in [
