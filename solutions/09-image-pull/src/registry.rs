@@ -10,11 +10,13 @@
 //! of trust: TLS tells that the answer is the registry's, and nothing more can be known.
 
 mod address;
+mod certificates;
 pub(crate) mod challenge;
 mod credentials;
 mod download;
 mod failure;
 mod http;
+mod retry_after;
 mod token;
 
 pub use challenge::Challenge;
@@ -53,7 +55,7 @@ pub(crate) struct Registry {
 impl Registry {
     pub fn open(reference: &Reference, access: Access) -> Result<Registry> {
         let host = reference.registry();
-        let http = Http::new(access, host);
+        let http = Http::new(access, host)?;
         let base = format!("{}://{host}/v2/{}/", http.scheme_of(host), reference.repository);
         let credentials = Credentials::find(&reference.host)?;
         let authorization = match &credentials {

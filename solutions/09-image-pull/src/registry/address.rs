@@ -62,6 +62,11 @@ impl Address {
         format!("{}://{}{}", self.scheme, self.authority, self.path)
     }
 
+    /// Host and port.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
     pub fn is_https(&self) -> bool {
         self.scheme == "https"
     }

@@ -4,9 +4,10 @@
 //! longer pause. A wrong password does not become right by repetition.
 
 use super::address::Address;
+use super::retry_after;
 use anyhow::{Error, Result, anyhow};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// So often is something tried, the first time included.
 const MOST_TRIES: u32 = 5;
@@ -83,7 +84,8 @@ pub(crate) fn explain(error: ureq::Error, address: &Address) -> Failure {
     if is_untrusted {
         return Failure::from(error.context(format!(
             "cannot trust {address}: its certificate is not vouched for by any authority that this machine knows\n\
-             hint: add its authority to this machine's, or name the file with its certificate in SSL_CERT_FILE"
+             hint: put its authority's certificate into /etc/docker/certs.d/{}/ca.crt, or name its file in SSL_CERT_FILE",
+            address.authority()
         )));
     }
     if is_about_tls {
@@ -110,8 +112,9 @@ fn tls_error(error: &ureq::Error) -> Option<&rustls::Error> {
 
 /// What an answer that is no success means, and whether it passes.
 pub(crate) fn status(status: u16, retry_after: Option<&str>, said: &str, what: &str) -> Failure {
-    let again = match (status, retry_after.and_then(|seconds| seconds.trim().parse().ok())) {
-        (429 | 503, Some(seconds)) => Again::After(Duration::from_secs(seconds)),
+    let pause = retry_after.and_then(|header| retry_after::pause(header, SystemTime::now()));
+    let again = match (status, pause) {
+        (429 | 503, Some(pause)) => Again::After(pause),
         (408 | 429 | 500.., _) => Again::Soon,
         _ => Again::Never,
     };
@@ -167,6 +170,10 @@ mod tests {
         };
         assert_eq!(said(429, Some("7")).0, Again::After(Duration::from_secs(7)));
         assert!(said(429, Some("7")).1.contains("wait 7 seconds"));
+        assert_eq!(
+            said(503, Some("Sun, 06 Nov 1994 08:49:37 GMT")).0,
+            Again::After(Duration::ZERO)
+        );
         assert_eq!(said(429, Some("tomorrow")).0, Again::Soon);
         assert_eq!((said(500, None).0, said(404, None).0), (Again::Soon, Again::Never));
         assert!(said(403, None).1.contains("403: because"));

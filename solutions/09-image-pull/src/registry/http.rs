@@ -7,6 +7,7 @@
 //! machine alone, or for who says `--insecure`.
 
 use super::address::Address;
+use super::certificates::Certificates;
 use super::failure::{Failure, explain, is_about_tls};
 use anyhow::{Context, Result, anyhow, ensure};
 use std::io::{ErrorKind, Read};
@@ -43,6 +44,8 @@ impl Default for Access {
 
 pub(crate) struct Http {
     agent: Agent,
+    /// For the registry itself, if somebody has put certificates for it on this machine.
+    trusted: Option<(String, Agent)>,
     access: Access,
 }
 
@@ -57,25 +60,19 @@ pub(crate) struct Response {
 
 impl Http {
     /// `host` is the registry's: a proxy is never asked for this machine itself.
-    pub fn new(access: Access, host: &str) -> Http {
-        let tls = TlsConfig::builder()
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .root_certs(RootCerts::PlatformVerifier) // SSL_CERT_FILE, else this machine's
-            .disable_verification(access.insecure)
-            .build();
-        let mut config = Config::builder()
-            .tls_config(tls)
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .user_agent(concat!("coracle/", env!("CARGO_PKG_VERSION")))
-            .timeout_connect(Some(TO_CONNECT))
-            .timeout_per_read(Some(access.silence))
-            .timeout_per_write(Some(access.silence));
-        if Address::host(host).is_this_machine() {
-            config = config.proxy(None);
-        }
-        Http { agent: config.build().into(), access }
+    pub fn new(access: Access, host: &str) -> Result<Http> {
+        let trusted = Certificates::find(host)?.map(|certificates| {
+            let agent = agent(access, host, certificates);
+            (host.to_ascii_lowercase(), agent)
+        });
+        Ok(Http { agent: agent(access, host, Certificates::default()), trusted, access })
+    }
+
+    /// The one to ask for this address.
+    fn agent(&self, address: &Address) -> &Agent {
+        let trusted =
+            self.trusted.iter().find(|(host, _)| address.is_same_host(&Address::host(host)));
+        trusted.map_or(&self.agent, |(_, agent)| agent)
     }
 
     /// How a registry is spoken to: `https`, unless plain HTTP is allowed and understood there.
@@ -84,7 +81,8 @@ impl Http {
     /// so: with an error, or with status 400 as Go's servers do.
     pub fn scheme_of(&self, host: &str) -> &'static str {
         let ask = |scheme: &str| {
-            let request = self.agent.get(format!("{scheme}://{host}/v2/"));
+            let agent = self.agent(&Address::host(host));
+            let request = agent.get(format!("{scheme}://{host}/v2/"));
             request.config().timeout_connect(Some(TO_FIND_OUT)).build().call()
         };
         if Address::host(host).is_this_machine() {
@@ -111,7 +109,7 @@ impl Http {
         let mut address = first.clone();
         for _ in 0..=MOST_REDIRECTS {
             self.check(&address)?;
-            let mut request = self.agent.get(address.url());
+            let mut request = self.agent(&address).get(address.url());
             for (name, value) in headers {
                 request = request.header(*name, *value);
             }
@@ -132,7 +130,7 @@ impl Http {
     pub fn post(&self, url: &str, form: &[(&str, &str)]) -> Result<Response, Failure> {
         let address = Address::parse(url)?;
         self.check(&address)?;
-        let sent = self.agent.post(address.url()).send_form(form.iter().copied());
+        let sent = self.agent(&address).post(address.url()).send_form(form.iter().copied());
         Ok(Response::new(sent.map_err(|error| explain(error, &address))?, false))
     }
 
@@ -143,6 +141,33 @@ impl Http {
         );
         Ok(())
     }
+}
+
+fn agent(access: Access, host: &str, certificates: Certificates) -> Agent {
+    let Certificates { authorities, ours } = certificates;
+    let roots = match authorities.is_empty() {
+        true => RootCerts::PlatformVerifier, // SSL_CERT_FILE, else this machine's
+        false => RootCerts::Specific(Arc::new(authorities)),
+    };
+    let tls = TlsConfig::builder()
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .root_certs(roots)
+        .client_cert(ours)
+        .disable_verification(access.insecure)
+        .build();
+    let mut config = Config::builder()
+        .tls_config(tls)
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .user_agent(concat!("coracle/", env!("CARGO_PKG_VERSION")))
+        .timeout_connect(Some(TO_CONNECT))
+        .timeout_per_read(Some(access.silence))
+        .timeout_per_write(Some(access.silence));
+    if Address::host(host).is_this_machine() {
+        config = config.proxy(None);
+    }
+    config.build().into()
 }
 
 /// Did somebody answer, but not in HTTP?

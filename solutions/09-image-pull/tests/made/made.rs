@@ -2,10 +2,12 @@
 
 #![allow(dead_code)] // each test uses its own part
 
+pub mod certificates;
 pub mod layout;
 pub mod registry;
 pub mod server;
 pub mod tar;
+pub mod token;
 pub mod tree;
 
 use image::{Image, Platform, Store};

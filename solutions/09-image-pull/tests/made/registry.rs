@@ -1,5 +1,6 @@
 //! Debian's docker-registry on loopback, filled by skopeo: as real as it gets without the internet.
 
+use super::token::TokenServer;
 use harness::{Output, not_run, run_within};
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -20,8 +21,48 @@ pub struct Registry {
 pub enum Door<'a> {
     Open,
     Password,
+    /// Whoever has a token of this server.
+    Token(&'a TokenServer),
     /// TLS with this certificate and key.
     Tls(&'a Path, &'a Path),
+    /// The same, for those whom an authority vouches for.
+    Clients {
+        certificate: &'a Path,
+        key: &'a Path,
+        authority: &'a Path,
+    },
+}
+
+impl Door<'_> {
+    /// The lines of the configuration for it, and what belongs into the one for `http`.
+    fn configuration(&self, folder: &Path) -> (String, String) {
+        let tls = |certificate: &Path, key: &Path, more: &str| {
+            let (certificate, key) = (certificate.display(), key.display());
+            format!(", tls: {{certificate: {certificate}, key: {key}{more}}}")
+        };
+        match self {
+            Door::Open => Default::default(),
+            Door::Password => {
+                let passwords = folder.join("htpasswd");
+                fs::write(&passwords, HTPASSWD).unwrap();
+                let path = passwords.display();
+                (format!("auth: {{htpasswd: {{realm: harbour, path: {path}}}}}\n"), String::new())
+            }
+            Door::Token(server) => {
+                let (realm, bundle) = (server.realm(), server.certificate.display());
+                let (service, issuer) = (TokenServer::SERVICE, TokenServer::ISSUER);
+                let auth = format!(
+                    "auth: {{token: {{realm: \"{realm}\", service: {service}, issuer: {issuer}, rootcertbundle: {bundle}}}}}\n"
+                );
+                (auth, String::new())
+            }
+            Door::Tls(certificate, key) => (String::new(), tls(certificate, key, "")),
+            Door::Clients { certificate, key, authority } => {
+                let clients = format!(", clientcas: [{}]", authority.display());
+                (String::new(), tls(certificate, key, &clients))
+            }
+        }
+    }
 }
 
 impl Registry {
@@ -30,25 +71,11 @@ impl Registry {
         fs::create_dir_all(folder).unwrap();
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let address = format!("127.0.0.1:{free}");
-        let more = match door {
-            Door::Open => String::new(),
-            Door::Password => {
-                let passwords = folder.join("htpasswd");
-                fs::write(&passwords, HTPASSWD).unwrap();
-                format!("auth: {{htpasswd: {{realm: harbour, path: {}}}}}\n", passwords.display())
-            }
-            Door::Tls(..) => String::new(),
-        };
-        let tls = match door {
-            Door::Tls(certificate, key) => {
-                format!(", tls: {{certificate: {}, key: {}}}", certificate.display(), key.display())
-            }
-            _ => String::new(),
-        };
+        let (auth, tls) = door.configuration(folder);
         let config = format!(
             "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n\
              storage: {{filesystem: {{rootdirectory: {}}}}}\n\
-             http: {{addr: \"{address}\"{tls}}}\n{more}",
+             http: {{addr: \"{address}\"{tls}}}\n{auth}",
             folder.join("files").display()
         );
         fs::write(folder.join("config.yml"), config).unwrap();
