@@ -9,13 +9,15 @@
 //! as `security.capability` may contain, and it then overlooks the rest. In doubt this reads an
 //! archive as Go's archive/tar does, so that an image means here what it means to docker.
 
+mod header;
 mod pax;
 mod sparse;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
+use header::{checksum_is_right, id, kind, number};
 use pax::{decimal, time};
 use rustix::fs::Timespec;
-use sparse::Sparse;
+use sparse::{PaxHoles, Sparse};
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
@@ -225,44 +227,6 @@ impl<R: Read> Entries<R> {
     }
 }
 
-/// What pax records say of a file with holes.
-#[derive(Default)]
-struct PaxHoles {
-    version: (Option<u64>, Option<u64>),
-    name: Option<PathBuf>,
-    size: Option<u64>,
-    is_old: bool,
-}
-
-impl<R: Read> Entries<R> {
-    /// If the entry is a file with holes, reads where they are.
-    fn find_holes(&mut self, header: &Header, entry: &mut Entry, pax: PaxHoles) -> Result<()> {
-        match (&mut entry.kind, pax.version) {
-            (Kind::SparseFile(sparse), _) => {
-                let gnu = header.as_gnu().context("its header is not GNU's")?;
-                sparse.size = gnu.real_size()?;
-                sparse.add_gnu(&gnu.sparse)?;
-                if gnu.is_extended() {
-                    sparse.add_gnu_blocks(|block| match self.block(block) {
-                        Ok(false) => Err(ends_early().into()),
-                        read => read.map(drop).map_err(Into::into),
-                    })?;
-                }
-                ensure!(sparse.stored() == self.content, "its pieces do not add up");
-            }
-            (Kind::File, (Some(1), Some(0))) => {
-                let sparse = Sparse::read_pax(pax.size.context("it has no size")?, &mut *self)?;
-                ensure!(sparse.stored() == self.content, "its pieces do not add up");
-                entry.kind = Kind::SparseFile(sparse);
-                entry.name = pax.name.unwrap_or_else(|| entry.name.clone());
-            }
-            (_, (None, None)) if !pax.is_old => {}
-            _ => bail!("only the old format and pax format 1.0 are supported"),
-        }
-        Ok(())
-    }
-}
-
 impl<R: Read> Read for Entries<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let most = self.content.min(buffer.len() as u64) as usize;
@@ -279,62 +243,6 @@ fn ends_early() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "the archive ends in the middle of an entry")
 }
 
-fn kind(header: &Header, entry: &Entry, link: PathBuf) -> Result<Kind> {
-    let device = || -> Result<(u32, u32)> {
-        let ustar = header.as_ustar().map(|u| (u.dev_major, u.dev_minor));
-        let gnu = header.as_gnu().map(|g| (g.dev_major, g.dev_minor));
-        let (major, minor) = ustar.or(gnu).context("a device without a number")?;
-        Ok((u32::try_from(number(&major)?)?, u32::try_from(number(&minor)?)?))
-    };
-    Ok(match header.as_old().linkflag[0] {
-        // The oldest archives know folders only by the slash at the end.
-        0 if entry.name.as_os_str().as_encoded_bytes().ends_with(b"/") => Kind::Folder,
-        0 | b'0' => Kind::File,
-        b'1' => Kind::HardLink(link),
-        b'2' => Kind::Symlink(link),
-        b'3' => device().map(|(major, minor)| Kind::CharDevice(major, minor))?,
-        b'4' => device().map(|(major, minor)| Kind::BlockDevice(major, minor))?,
-        b'5' => Kind::Folder,
-        b'6' => Kind::Fifo,
-        b'S' => Kind::SparseFile(Sparse::new(0)),
-        other => {
-            bail!("{}: entries of type {:?} are not supported", entry.name.display(), other as char)
-        }
-    })
-}
-
-/// The sum of the header's bytes, with spaces where the sum itself stands.
-fn checksum_is_right(header: &Header) -> bool {
-    let bytes = header.as_bytes();
-    let sum = |part: &[u8]| part.iter().map(|b| u64::from(*b)).sum::<u64>();
-    let sum = sum(&bytes[..148]) + 8 * u64::from(b' ') + sum(&bytes[156..]);
-    number(&header.as_old().cksum).is_ok_and(|written| written == sum)
-}
-
-/// A number as headers have them: octal digits, or binary if the first bit is set (GNU).
-fn number(field: &[u8]) -> Result<u64> {
-    if field[0] & 0x80 != 0 {
-        let (head, tail) = field.split_at(field.len() - 8);
-        let mut tail: [u8; 8] = tail.try_into()?;
-        if head.is_empty() {
-            tail[0] &= 0x7f;
-        }
-        return Ok(u64::from_be_bytes(tail));
-    }
-    let end = field.iter().position(|b| *b == 0).unwrap_or(field.len());
-    let digits = std::str::from_utf8(&field[..end])?.trim();
-    if digits.is_empty() {
-        return Ok(0);
-    }
-    u64::from_str_radix(digits, 8).with_context(|| format!("{digits:?} is no octal number"))
-}
-
-/// A user or group; the highest number means "leave it as it is" to chown(2), so no one has it.
-fn id(number: u64) -> Result<u32> {
-    let id = u32::try_from(number).ok().filter(|id| *id != u32::MAX);
-    id.with_context(|| format!("there is no user or group {number}"))
-}
-
 fn until_nul(mut name: Vec<u8>) -> Vec<u8> {
     name.truncate(name.iter().position(|b| *b == 0).unwrap_or(name.len()));
     name
@@ -342,20 +250,4 @@ fn until_nul(mut name: Vec<u8>) -> Vec<u8> {
 
 fn path(bytes: Vec<u8>) -> PathBuf {
     OsString::from_vec(bytes).into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_octal_or_binary_or_nothing() {
-        assert_eq!(number(b"0000755\0").unwrap(), 0o755);
-        assert_eq!(number(b"   755 \0").unwrap(), 0o755);
-        assert_eq!(number(&[0; 8]).unwrap(), 0);
-        assert_eq!(number(&[0x80, 0, 0, 0, 0, 0, 1, 0]).unwrap(), 256);
-        assert_eq!(number(&[0x80, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 1]).unwrap(), (2 << 32) + 1);
-        assert_eq!(number(&[0xff; 12]).unwrap() as i64, -1);
-        assert!(number(b"99").is_err());
-    }
 }

@@ -5,10 +5,14 @@
 //! before goes first, so nothing is ever written *through* what an earlier entry left. Nobody
 //! else can reach the tree meanwhile: it lies in a folder of root's alone.
 
+mod way;
+
+pub(crate) use way::{NeedsBelow, is_missing};
+
 use crate::entries::{Entries, Entry, Kind};
 use crate::markers::{Meaning, is_whiteout};
 use crate::remove::{open_folder, remove};
-use crate::{attributes, below, flat, markers, safe_path};
+use crate::{attributes, flat, markers};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, fstat, futimens, linkat, makedev, mkdirat, mknodat, openat,
@@ -16,11 +20,11 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
+use way::{check_name, find_target, make_way};
 
 /// Bytes of the archive that are decompressed, hashed and written at a time.
 const BUFFER: usize = 128 << 10;
@@ -49,18 +53,6 @@ impl<'a> Pass<'a> {
         }
     }
 }
-
-/// The layer leaves folders out that the layers below may have; without them it means nothing.
-#[derive(Debug)]
-pub(crate) struct NeedsBelow;
-
-impl fmt::Display for NeedsBelow {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("the layer needs those below it")
-    }
-}
-
-impl std::error::Error for NeedsBelow {}
 
 /// Unpacks an archive into the folder `root`.
 ///
@@ -199,26 +191,6 @@ fn create(folder: &OwnedFd, name: &OsStr) -> Result<File> {
     Ok(anew(folder, name, open).context("cannot create it")?.into())
 }
 
-/// Finds what a hard link is to: a file of this layer, named and found like any other.
-fn find_target(
-    root: &OwnedFd,
-    target: &Path,
-    below: Option<&[PathBuf]>,
-) -> Result<(OwnedFd, OsString)> {
-    let find = || -> Result<_> {
-        check_name(target)?;
-        let found = match safe_path(root, target) {
-            Err(error) if is_missing(&error) => safe_path(root, &resolve(root, target, below)?),
-            found => found,
-        };
-        let (folder, name) = found?;
-        let there = statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW)?;
-        ensure!(!is_whiteout(&there), "the layer has removed it");
-        Ok((folder, name))
-    };
-    find().with_context(|| format!("cannot find {}, which it is a link to", shown(target)))
-}
-
 /// Gives a file a second name. It keeps the owner and the rest from the first.
 fn hard_link(target: (OwnedFd, OsString), folder: &OwnedFd, name: &OsStr) -> Result<()> {
     // Without AT_SYMLINK_FOLLOW a link to a symlink is a second name of the symlink itself.
@@ -247,60 +219,6 @@ fn make_folder(parent: &OwnedFd, name: &OsStr) -> Result<()> {
     Ok(())
 }
 
-/// Finds the folder for an entry as [`safe_path`] does, and makes those on the way that no
-/// earlier entry has made.
-fn make_way(root: &OwnedFd, name: &Path, below: Option<&[PathBuf]>) -> Result<(OwnedFd, OsString)> {
-    let found = match safe_path(root, name) {
-        Err(error) if is_missing(&error) => {
-            let name = resolve(root, name, below)?;
-            let mut above: Vec<&Path> = name.ancestors().skip(1).collect();
-            above.pop(); // the root
-            for folder in above.into_iter().rev() {
-                make_parent(root, folder, below.unwrap_or_default())
-                    .with_context(|| format!("folder {}", shown(folder)))?;
-            }
-            safe_path(root, &name)
-        }
-        found => found,
-    };
-    found.context("cannot open its folder")
-}
-
-pub(crate) fn is_missing(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-}
-
-/// Takes the detours out of a name: dots, and symlinks that only the layers below have.
-fn resolve(root: &OwnedFd, name: &Path, below: Option<&[PathBuf]>) -> Result<PathBuf> {
-    let mut direct = PathBuf::new();
-    for step in name.components() {
-        match step {
-            Component::Normal(step) => direct.push(step),
-            Component::ParentDir => drop(direct.pop()),
-            _ => {}
-        }
-    }
-    let (Some(folder), Some(name)) = (direct.parent(), direct.file_name()) else {
-        return Ok(direct);
-    };
-    Ok(below::resolve(root, below.ok_or(NeedsBelow)?, folder)?.join(name))
-}
-
-fn make_parent(root: &OwnedFd, path: &Path, below: &[PathBuf]) -> Result<()> {
-    let (parent, name) = safe_path(root, path)?;
-    let there = statat(&parent, &name, AtFlags::SYMLINK_NOFOLLOW).ok();
-    if there.as_ref().is_some_and(markers::is_folder) {
-        return Ok(());
-    }
-    ensure!(there.as_ref().is_none_or(is_whiteout), "there is a file in its place");
-    keeping_times(&parent, || {
-        make_folder(&parent, &name)?;
-        // A folder that this layer has removed below does not look like that one.
-        let below = if there.is_some() { &[] } else { below };
-        below::look_alike(&open_folder(&parent, &name)?, below, path)
-    })
-}
-
 /// Copies the content of a file. `buffer` is the caller's, to be used again for the next one.
 fn copy(content: &mut impl Read, file: &mut File, buffer: &mut [u8]) -> Result<()> {
     loop {
@@ -320,12 +238,4 @@ pub(crate) fn keeping_times<T>(folder: &OwnedFd, work: impl FnOnce() -> Result<T
     futimens(folder, &attributes::times_of(&before))
         .context("cannot set the times of its folder")?;
     Ok(done)
-}
-
-/// A path that the kernel cannot take is refused before any work is done with it.
-fn check_name(name: &Path) -> Result<()> {
-    let name = name.as_os_str().as_encoded_bytes();
-    ensure!(name.len() < 4096, "its name has {} bytes, Linux takes 4095", name.len());
-    ensure!(!name.contains(&0), "there is a NUL byte in its name");
-    Ok(())
 }

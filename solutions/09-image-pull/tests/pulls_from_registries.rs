@@ -7,11 +7,11 @@ mod made;
 use harness::Output;
 use image::Platform;
 use made::layout::{self, Compression, Layout, one_image};
-use made::registry::{Door, Registry, image_pull, tool};
+use made::registry::{Door, Registry, tool};
 use made::server::{Answer, Server, answer};
 use made::tar::Tar;
 use made::tree::{assert_same, look};
-use made::{Place, names, said};
+use made::{Place, said};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -86,14 +86,6 @@ fn unpacked_by_umoci(place: &Place, layout: &Path, tag: &str) -> PathBuf {
 fn success(output: Output) -> String {
     assert!(output.status.success(), "{output:?}");
     output.stdout
-}
-
-fn failure(output: Output, words: &[&str]) {
-    assert!(!output.status.success(), "{output:?}");
-    for word in words {
-        assert!(output.stderr.contains(word), "no {word:?} in: {}", output.stderr);
-    }
-    assert!(!output.stderr.contains("panicked") && output.stdout.is_empty(), "{output:?}");
 }
 
 fn what_comes_is_what_umoci_unpacks() {

@@ -4,9 +4,11 @@
 //! the header and blocks after it (old format), or as text before the content (pax format 1.0,
 //! bsdtar's too). See "Storing Sparse Files" in the manual of GNU tar.
 
-use anyhow::{Context, Result, ensure};
+use super::{Entries, Entry, Kind, ends_early};
+use anyhow::{Context, Result, bail, ensure};
 use std::io::Read;
-use tar::{GnuExtSparseHeader, GnuSparseHeader};
+use std::path::PathBuf;
+use tar::{GnuExtSparseHeader, GnuSparseHeader, Header};
 
 /// No more pieces than this are accepted: the map has to be kept in memory.
 const MOST_PIECES: u64 = 1 << 16;
@@ -97,6 +99,49 @@ impl<R: Read> Numbers<R> {
             ensure!(byte.is_ascii_digit() && digits.len() < 20, "its map is malformed");
             digits.push(byte.into());
         }
+    }
+}
+
+/// What pax records say of a file with holes.
+#[derive(Default)]
+pub(super) struct PaxHoles {
+    pub version: (Option<u64>, Option<u64>),
+    pub name: Option<PathBuf>,
+    pub size: Option<u64>,
+    pub is_old: bool,
+}
+
+impl<R: Read> Entries<R> {
+    /// If the entry is a file with holes, reads where they are.
+    pub(super) fn find_holes(
+        &mut self,
+        header: &Header,
+        entry: &mut Entry,
+        pax: PaxHoles,
+    ) -> Result<()> {
+        match (&mut entry.kind, pax.version) {
+            (Kind::SparseFile(sparse), _) => {
+                let gnu = header.as_gnu().context("its header is not GNU's")?;
+                sparse.size = gnu.real_size()?;
+                sparse.add_gnu(&gnu.sparse)?;
+                if gnu.is_extended() {
+                    sparse.add_gnu_blocks(|block| match self.block(block) {
+                        Ok(false) => Err(ends_early().into()),
+                        read => read.map(drop).map_err(Into::into),
+                    })?;
+                }
+                ensure!(sparse.stored() == self.content, "its pieces do not add up");
+            }
+            (Kind::File, (Some(1), Some(0))) => {
+                let sparse = Sparse::read_pax(pax.size.context("it has no size")?, &mut *self)?;
+                ensure!(sparse.stored() == self.content, "its pieces do not add up");
+                entry.kind = Kind::SparseFile(sparse);
+                entry.name = pax.name.unwrap_or_else(|| entry.name.clone());
+            }
+            (_, (None, None)) if !pax.is_old => {}
+            _ => bail!("only the old format and pax format 1.0 are supported"),
+        }
+        Ok(())
     }
 }
 

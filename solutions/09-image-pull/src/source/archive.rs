@@ -6,33 +6,24 @@
 //! files (`manifest.json`); from it and the config the manifest is put together that a registry
 //! would have sent.
 
+mod parts;
+
 use super::choose;
-use super::layout::{check_layout_version, open, split_tag};
-use crate::documents::{Config, Descriptor, Index, LARGEST_DOCUMENT};
-use crate::entries::{Entries, Kind};
+use super::layout::{check_layout_version, split_tag};
+use crate::documents::{Config, Descriptor, Index};
 use crate::{Digest, Reference};
 use anyhow::{Context, Result, ensure};
+use parts::{Part, Place, find, index, read};
 use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufReader, Cursor, Read};
-use std::os::unix::fs::FileExt;
-use std::path::{Component, Path, PathBuf};
-
-/// More files than this no honest archive of images has: each is a layer or a document.
-const MOST_FILES: usize = 10_000;
+use std::io::{Cursor, Read};
+use std::path::{Path, PathBuf};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
-
-/// Where something lies in the file.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    offset: u64,
-    size: u64,
-}
 
 /// An archive of images.
 pub(crate) struct Archive {
@@ -162,108 +153,7 @@ impl Archive {
     }
 }
 
-/// Learns where the files of an archive lie.
-fn index(path: &str) -> Result<(File, BTreeMap<PathBuf, Place>)> {
-    let cannot = || format!("cannot read {path}");
-    let file = open(Path::new(path)).with_context(cannot)?;
-    let mut first = [0; 2];
-    let _ = file.read_at(&mut first, 0);
-    ensure!(
-        first != [0x1f, 0x8b],
-        "{path} is compressed\nhint: gunzip it first: its parts are read where they lie"
-    );
-    let counted = Counted { file: BufReader::with_capacity(128 << 10, file.try_clone()?), at: 0 };
-    let mut entries = Entries::new(counted);
-    let (mut names, mut links) = (BTreeMap::new(), Vec::new());
-    while let Some(entry) = entries.next().with_context(cannot)? {
-        ensure!(
-            names.len() + links.len() < MOST_FILES,
-            "{path} has more than {MOST_FILES} files in it"
-        );
-        let name = cleaned(Path::new(""), &entry.name);
-        match entry.kind {
-            Kind::File => {
-                let place = Place { offset: entries.archive().at, size: entries.left() };
-                names.insert(name, place);
-            }
-            Kind::Symlink(target) => links.push((name, target)), // docker's, where layers repeat
-            _ => {}
-        }
-    }
-    for (name, target) in links {
-        let target = cleaned(name.parent().unwrap_or(Path::new("")), &target);
-        if let Some(place) = names.get(&target).copied() {
-            names.insert(name, place);
-        }
-    }
-    Ok((file, names))
-}
-
-/// A name without dots; nothing is opened by it.
-fn cleaned(folder: &Path, name: &Path) -> PathBuf {
-    let mut clean = folder.to_owned();
-    for step in name.components() {
-        match step {
-            Component::Normal(step) => clean.push(step),
-            Component::ParentDir => drop(clean.pop()),
-            _ => {}
-        }
-    }
-    clean
-}
-
 fn digest_of(name: &Path) -> Option<Digest> {
     let hex = name.strip_prefix("blobs/sha256").ok()?.to_str()?;
     format!("sha256:{hex}").parse().ok()
-}
-
-fn find<'a>(names: &'a BTreeMap<PathBuf, Place>, name: &Path) -> Result<&'a Place> {
-    names
-        .get(&cleaned(Path::new(""), name))
-        .with_context(|| format!("there is no {} in it", name.display()))
-}
-
-/// Reads a document that is not named by a digest.
-fn read(file: &File, names: &BTreeMap<PathBuf, Place>, name: &Path) -> Result<Vec<u8>> {
-    let place = find(names, name)?;
-    ensure!(
-        place.size <= LARGEST_DOCUMENT,
-        "{} has more than {LARGEST_DOCUMENT} bytes",
-        name.display()
-    );
-    let mut json = vec![0; place.size as usize];
-    file.read_exact_at(&mut json, place.offset)
-        .with_context(|| format!("cannot read {}", name.display()))?;
-    Ok(json)
-}
-
-/// A part of a file. Several may be read at once.
-struct Part {
-    file: File,
-    at: u64,
-    left: u64,
-}
-
-impl Read for Part {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        let count = self.file.read_at(&mut buffer[..most], self.at)?;
-        self.at += count as u64;
-        self.left -= count as u64;
-        Ok(count)
-    }
-}
-
-/// Counts what is read.
-struct Counted {
-    file: BufReader<File>,
-    at: u64,
-}
-
-impl Read for Counted {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read(buffer)?;
-        self.at += count as u64;
-        Ok(count)
-    }
 }
