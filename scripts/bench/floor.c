@@ -8,7 +8,7 @@
  * the floor is the price of what it does for its users, so the benchmark
  * prints every time as a multiple of this one.
  *
- *   floor [--namespaces 4|6] [--overlay SCRATCH] ROOTFS COMMAND [ARGUMENT...]
+ *   floor [--namespaces 4|6] [--overlay SCRATCH] [--cgroup NAME] ROOTFS COMMAND [ARGUMENT...]
  *
  * --namespaces 6   pid, mnt, uts, ipc, net and cgroup, the loopback interface
  *                  up, capabilities reduced to Docker's usual fourteen (default)
@@ -17,13 +17,18 @@
  * --overlay DIR    the command gets a writable overlay over ROOTFS, whose upper
  *                  layer is a tmpfs mounted on DIR (any empty folder) inside
  *                  the new mount namespace
+ * --cgroup NAME    the command gets a cgroup of its own, without limits: one
+ *                  folder in version 2, one in each tree of version 1, removed
+ *                  at the end; and it finds them on /sys/fs/cgroup, read-only
  *
  * Must run as root. All mounts are made inside the new mount namespace, so
  * nothing is left on the host however the program ends. The exit status is the
  * command's, 128+N if signal N ended it, 125 for an error of our own.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/sched.h>
 #include <net/if.h>
@@ -231,7 +236,106 @@ static void drop_capabilities(void)
 	must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "set", "no_new_privs");
 }
 
+/* The folders of a cgroup, and the names of their trees: "" is version 2. */
+struct cgroup {
+	int count, folder;
+	char folders[16][256], trees[16][64];
+};
+
+static void write_file(const char *folder, const char *name, const char *value)
+{
+	char path[512];
+	int fd;
+
+	snprintf(path, sizeof path, "%s/%s", folder, name);
+	fd = must(open(path, O_WRONLY | O_CLOEXEC), "open", path);
+	must(write(fd, value, strlen(value)), "write", path);
+	close(fd);
+}
+
+/* A new cpuset of version 1 has no CPUs and takes nobody in. */
+static void copy_from_parent(const char *folder, const char *name)
+{
+	char path[512], value[256];
+	int fd, length;
+
+	snprintf(path, sizeof path, "%s/../%s", folder, name);
+	fd = must(open(path, O_RDONLY | O_CLOEXEC), "open", path);
+	length = must(read(fd, value, sizeof value - 1), "read", path);
+	value[length] = 0;
+	close(fd);
+	write_file(folder, name, value);
+}
+
+static void add_folder(struct cgroup *cgroup, const char *tree, const char *name)
+{
+	char *folder = cgroup->folders[cgroup->count];
+
+	snprintf(folder, sizeof cgroup->folders[0], "/sys/fs/cgroup/%s/%s", tree, name);
+	snprintf(cgroup->trees[cgroup->count++], sizeof cgroup->trees[0], "%s", tree);
+	must(mkdir(folder, 0755), "create", folder);
+	if (strcmp(tree, "cpuset") == 0) {
+		copy_from_parent(folder, "cpuset.cpus");
+		copy_from_parent(folder, "cpuset.mems");
+	}
+}
+
+static void make_cgroup(struct cgroup *cgroup, const char *name)
+{
+	char tasks[512];
+	struct dirent *tree;
+	DIR *trees;
+
+	if (access("/sys/fs/cgroup/cgroup.procs", F_OK) == 0) {
+		add_folder(cgroup, "", name);
+		cgroup->folder = must(open(cgroup->folders[0], O_PATH | O_CLOEXEC), "open", name);
+		return;
+	}
+	trees = opendir("/sys/fs/cgroup");
+	if (trees == NULL)
+		fail("list", "/sys/fs/cgroup");
+	while ((tree = readdir(trees)) != NULL && cgroup->count < 16) {
+		snprintf(tasks, sizeof tasks, "/sys/fs/cgroup/%s/tasks", tree->d_name);
+		if (tree->d_type == DT_DIR && tree->d_name[0] != '.' &&
+		    strcmp(tree->d_name, "systemd") != 0 && access(tasks, F_OK) == 0)
+			add_folder(cgroup, tree->d_name, name);
+	}
+	closedir(trees);
+}
+
+/* In version 1, by the task itself: moving another waits for a lock of the whole machine. */
+static void enter_cgroup(const struct cgroup *cgroup)
+{
+	for (int i = 0; i < cgroup->count; i++)
+		if (cgroup->trees[i][0] != 0)
+			write_file(cgroup->folders[i], "tasks", "0");
+	must(syscall(SYS_unshare, CLONE_NEWCGROUP), "unshare", "the cgroup namespace");
+}
+
+/* Relative to the working directory, the new root, and after its /sys is mounted. */
+static void mount_cgroup(const struct cgroup *cgroup)
+{
+	char place[128];
+
+	if (cgroup->trees[0][0] == 0) {
+		must(mount("cgroup2", "sys/fs/cgroup", "cgroup2", NO_SUID_EXEC_DEV | MS_RDONLY, NULL),
+		     "mount", "sys/fs/cgroup");
+		return;
+	}
+	must(mount("tmpfs", "sys/fs/cgroup", "tmpfs", NO_SUID_EXEC_DEV, "mode=755"), "mount",
+	     "sys/fs/cgroup");
+	for (int i = 0; i < cgroup->count; i++) {
+		snprintf(place, sizeof place, "sys/fs/cgroup/%s", cgroup->trees[i]);
+		must(mkdir(place, 0755), "create", place);
+		must(mount("cgroup", place, "cgroup", NO_SUID_EXEC_DEV | MS_RDONLY, cgroup->trees[i]),
+		     "mount", place);
+	}
+	must(mount(NULL, "sys/fs/cgroup", NULL, MS_REMOUNT | MS_BIND | NO_SUID_EXEC_DEV | MS_RDONLY, NULL),
+	     "make read-only", "sys/fs/cgroup");
+}
+
 struct options {
+	const char *cgroup; /* the cgroup's name, or NULL for none */
 	int all_namespaces; /* six, rather than the four of chapters 01 to 03 */
 	const char *scratch; /* folder for the overlay's tmpfs, or NULL for none */
 	const char *rootfs;
@@ -239,13 +343,17 @@ struct options {
 };
 
 /* The child's steps, in the order that the kernel requires. */
-static _Noreturn void become_container(const struct options *options)
+static _Noreturn void become_container(const struct options *options, const struct cgroup *cgroup)
 {
+	if (options->cgroup != NULL)
+		enter_cgroup(cgroup); /* first: what follows is on its bill */
 	must(sethostname("floor", 5), "set", "the hostname");
 	if (options->all_namespaces)
 		loopback_up();
 	enter_rootfs(options->rootfs, options->scratch);
 	mount_file_systems();
+	if (options->cgroup != NULL)
+		mount_cgroup(cgroup);
 	make_devices();
 	pivot();
 	protect_kernel_files(); /* after the pivot: these paths are the container's */
@@ -257,7 +365,7 @@ static _Noreturn void become_container(const struct options *options)
 
 static _Noreturn void usage(void)
 {
-	fputs("usage: floor [--namespaces 4|6] [--overlay SCRATCH] ROOTFS COMMAND [ARGUMENT...]\n",
+	fputs("usage: floor [--namespaces 4|6] [--overlay SCRATCH] [--cgroup NAME] ROOTFS COMMAND [ARGUMENT...]\n",
 	      stderr);
 	exit(OUR_ERROR);
 }
@@ -269,6 +377,8 @@ static struct options parse(char **arguments)
 	for (; arguments[0] && arguments[1] && strncmp(arguments[0], "--", 2) == 0; arguments += 2) {
 		if (strcmp(arguments[0], "--overlay") == 0)
 			options.scratch = arguments[1];
+		else if (strcmp(arguments[0], "--cgroup") == 0)
+			options.cgroup = arguments[1];
 		else if (strcmp(arguments[0], "--namespaces") == 0 && strcmp(arguments[1], "4") == 0)
 			options.all_namespaces = 0;
 		else if (strcmp(arguments[0], "--namespaces") != 0 || strcmp(arguments[1], "6") != 0)
@@ -284,6 +394,7 @@ static struct options parse(char **arguments)
 int main(int count, char **arguments)
 {
 	struct options options;
+	struct cgroup cgroup = {.count = 0, .folder = -1};
 	int status;
 	pid_t child;
 	/* clone3 rather than clone: it needs no stack, the child gets a copy of
@@ -297,14 +408,22 @@ int main(int count, char **arguments)
 		usage();
 	options = parse(arguments + 1);
 	if (options.all_namespaces)
-		clone.flags |= CLONE_NEWNET | CLONE_NEWCGROUP;
+		clone.flags |= CLONE_NEWNET | (options.cgroup ? 0 : CLONE_NEWCGROUP);
+	if (options.cgroup != NULL)
+		make_cgroup(&cgroup, options.cgroup);
+	if (cgroup.folder != -1) {
+		clone.flags |= CLONE_INTO_CGROUP;
+		clone.cgroup = cgroup.folder;
+	}
 
 	child = must(syscall(SYS_clone3, &clone, sizeof clone), "clone", "the container");
 	if (child == 0)
-		become_container(&options);
+		become_container(&options, &cgroup);
 
 	while (waitpid(child, &status, 0) == -1)
 		if (errno != EINTR)
 			fail("wait for", "the container");
+	for (int i = 0; i < cgroup.count; i++)
+		must(rmdir(cgroup.folders[i]), "remove", cgroup.folders[i]);
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }

@@ -58,6 +58,9 @@ struct Compare {
     /// Print each command's CPU as a multiple of this command's; may be repeated.
     #[arg(long)]
     baseline: Vec<String>,
+    /// Print what NAME takes more than BASE: the price of what it does beside; may be repeated.
+    #[arg(long, value_name = "NAME=BASE")]
+    extra: Vec<String>,
     /// A bound to judge, such as `coracle cpu <= 2 floor` or `chapter-01 wall < 30 s`; may be
     /// repeated. The exit status is 1 if one is broken.
     #[arg(long)]
@@ -87,6 +90,7 @@ fn compare_commands(options: &Compare) -> Result<ExitCode> {
 
     let results = table::results(&candidates, &samples, peaks);
     table::print(&results, &options.baseline);
+    table::print_extras(&results, &options.extra)?;
     let verdicts: Vec<Verdict> = options.require.iter().map(|b| b.judge(&results)).collect();
     for (bound, verdict) in options.require.iter().zip(&verdicts) {
         println!("{verdict:<10} {bound}");

@@ -1,6 +1,7 @@
 //! Sums up the samples and prints them as a table.
 
 use crate::run::{Candidate, Sample};
+use anyhow::{Context, Result};
 use std::time::Duration;
 
 /// What is known of one command at the end.
@@ -80,6 +81,20 @@ pub fn print(results: &[Summary], baselines: &[String]) {
             memory(row.peak)
         );
     }
+}
+
+/// Prints for each `name=base` by how much the median of the first is above that of the second. A
+/// command that was not measured, since it is not installed here, has no line.
+pub fn print_extras(results: &[Summary], extras: &[String]) -> Result<()> {
+    for extra in extras {
+        let (name, base) = extra.split_once('=').context("--extra takes NAME=BASE")?;
+        let find = |name: &str| results.iter().find(|result| result.name == name);
+        let (Some(one), Some(other)) = (find(name), find(base)) else { continue };
+        let [cpu, wall] = [(one.cpu, other.cpu), (one.wall, other.wall)]
+            .map(|(one, other)| (one.median.as_secs_f64() - other.median.as_secs_f64()) * 1000.0);
+        println!("{name} over {base}: {cpu:+.2} ms CPU, {wall:+.2} ms wall");
+    }
+    Ok(())
 }
 
 /// How many times `whole` fits into `part`'s place; infinite for a zero `whole`.

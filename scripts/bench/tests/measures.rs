@@ -72,3 +72,16 @@ fn refuses_a_command_that_leaves_a_process() {
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("litter left a process running"), "{output:?}");
 }
+
+#[test]
+fn the_price_of_something_is_a_difference() {
+    let options = ["compare", "--rounds=1", "--warmup=0", "--pause=0"];
+    let extras = ["--extra=slow=quick", "--extra=slow=not-here"];
+    let commands = ["::", "quick", "true", "::", "slow", "sleep", "0.2"];
+    let output = bench(&[&options[..], &extras[..], &commands[..]].concat());
+    let text = text(&output.stdout);
+    let line = text.lines().find(|line| line.starts_with("slow over quick: ")).expect("a line");
+    let wall: f64 = line.rsplit_once(", +").unwrap().1.split(' ').next().unwrap().parse().unwrap();
+    assert!((150.0..1000.0).contains(&wall), "{text}");
+    assert!(!text.contains("not-here"), "{text}");
+}
