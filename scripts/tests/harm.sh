@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# What would harm the machine works in chapter 02's container and fails in chapter 07's: executed in
+# the lab alone, a machine for each.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+programs=$(realpath "${CARGO_TARGET_DIR:-target}")/debug
+work=$(mktemp -d "${TMPDIR:-/var/tmp}/coracle-harm-XXXXXX")
+trap 'rm -rf "$work"' EXIT
+chmod 755 "$work"
+mkdir -p "$work"/rootfs/{bin,dev,proc,sys,tmp}
+cp "$(scripts/find-busybox)" "$work/rootfs/bin/busybox"
+ln -s busybox "$work/rootfs/bin/sh"
+cc -O1 -static -o "$work/rootfs/harmful" solutions/07-confinement/tests/harmful.c
+
+fail() { echo "$1"; sed 's/^/    /' "$work/said"; exit 1; }
+has() { grep -qxF -- "$1" "$work/said"; }
+# Runs a script in a new lab, in which "inside CHAPTER… WORD" runs the attacker in that container.
+in_lab() { # seconds, script
+  local inside="inside() { local word=\${!#}; set -- \"\${@:1:\$#-1}\"; $programs/\"\$1\" \"\${@:2}\" --rootfs $work/rootfs /harmful \$word; }"
+  status=0
+  scripts/lab --timeout "$1" bash -c "$inside"$'\n'"$2" > "$work/said" 2>&1 || status=$?
+}
+
+in_lab 120 'inside mount-namespace kexec; echo "kexec $?"
+  inside mount-namespace write-disk; echo "write-disk $?"
+  head -c 11 /dev/vda; echo
+  inside mount-namespace reboot; echo "the machine lives"
+  inside mount-namespace sysrq; sleep 5'
+has "kexec 0" || fail "chapter 02: kexec should work:"
+has "write-disk 0" || fail "chapter 02: writing to a disk should work:"
+has "overwritten" || fail "chapter 02: the disk should be overwritten:"
+has "the machine lives" || fail "chapter 02: reboot should end the container, and not the machine:"
+[ "$status" = 125 ] || fail "chapter 02: sysrq should end the machine:"
+
+in_lab 25 'inside mount-namespace fork-bomb & sleep 4; for _ in 1 2 3 4 5; do /bin/true || exit; done; echo "the machine lives"'
+! has "the machine lives" || fail "chapter 02: a fork bomb should stop the machine:"
+
+# shellcheck disable=SC2016 # it is for the shell in there
+in_lab 120 'for word in kexec write-disk reboot sysrq; do inside confinement $word; echo "$word $?"; done
+  head -c 11 /dev/vda | tr -d "\0"; echo
+  inside cgroups --pids 50 fork-bomb & sleep 4; for _ in 1 2 3 4 5; do /bin/true || exit; done; echo "the machine lives"'
+for word in kexec write-disk reboot sysrq; do
+  has "$word 1" || fail "chapter 07: $word should fail with EPERM:"
+done
+! has "overwritten" || fail "chapter 07: the disk has been overwritten:"
+has "the machine lives" || fail "chapter 06: a fork bomb should be held by its limit:"
