@@ -50,9 +50,9 @@ static int fork_without_end(void)
 
 static const struct { const char *word; int (*attack)(void); } attacks[] = {
     { "sysrq", press_sysrq },
-    { "reboot", restart },
-    { "kexec", replace_kernel },
-    { "write-disk", write_disk },
+    { "restart", restart },
+    { "next-kernel", replace_kernel },
+    { "overwrite", write_disk },
     { "fork-bomb", fork_without_end },
 };
 
