@@ -78,7 +78,11 @@ fn privileged_is_all_that_we_have() {
     assert_eq!(line(&status, "Seccomp"), "0");
     let script = "mount -t tmpfs none /tmp && ! grep -q ' /proc/' /proc/mounts && [ -e /dev/kmsg ]";
     assert!(Path::new("/dev/kmsg").exists(), "this machine has no /dev/kmsg");
-    says(&["--privileged"], script);
+    for network in ["bridge", "none", "host"] {
+        let options = ["--privileged", "--network", network];
+        let mounts = says(&options, &format!("{script} && cat /proc/mounts"));
+        assert!(mounts.contains("sysfs /sys sysfs rw,"), "{network}: {mounts}");
+    }
 }
 
 fn what_cannot_be_is_told_before_anything_exists() {
