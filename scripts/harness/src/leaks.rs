@@ -164,12 +164,15 @@ fn what_stays(found: &mut Found) {
     let networks = Path::new("/run/coracle/networks");
     for name in names_in(networks).filter(|name| networks.join(name).is_dir()) {
         found.remove(&format!("link {name}"));
-        let table = format!("nft table inet {name}:");
-        found.retain(|words, _| !words.starts_with(&table) || words.contains(" . "));
+        // An element of a map, `tcp . 8080 : 10.63.0.2 . 80`, is somebody's published port.
+        found.retain(|words, _| {
+            !words.starts_with("nft table inet coracle:")
+                || words.contains(" : ") && !words.contains("type ")
+        });
+        if read(networks.join(&name).join("network.json")).contains("ip_forward") {
+            found.retain(|words, _| !words.starts_with("sysctl net.ipv4.ip_forward"));
+        }
         entries("state", &networks.join(&name).join("leases"), found);
-    }
-    if networks.join("forwarding").exists() {
-        found.retain(|words, _| !words.starts_with("sysctl net.ipv4.ip_forward"));
     }
     found.remove(&format!("state {}", networks.display()));
 }

@@ -5,12 +5,15 @@
 //! that lies in a container goes with the container, and the other end with it (veth(4)).
 
 use crate::netlink::Netlink;
-use crate::networks::Network;
-use crate::{Address, Cable, links};
+use crate::networks::{FOLDER, Network, TABLE};
+use crate::ports::{Published, Reserved};
+use crate::proxy::{self, Proxy};
+use crate::{Address, Cable, links, nftables};
 use anyhow::{Context, Result, bail};
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::net::{IpAddr, Ipv4Addr};
@@ -21,6 +24,9 @@ pub struct Lease {
     /// What is written in its file.
     pub terms: Terms,
     path: PathBuf,
+    /// The sockets of the published ports, until the proxy has them.
+    reserved: Cell<Vec<Reserved>>,
+    proxy: Cell<Option<Proxy>>,
     _lock: Flock<File>,
 }
 
@@ -31,11 +37,14 @@ pub struct Terms {
     /// What is to be laid, or lies there.
     #[serde(flatten)]
     pub cable: Cable,
+    /// The ports of this machine that lead to it.
+    #[serde(default)]
+    pub ports: Vec<Published>,
 }
 
 impl Network {
-    /// Takes the next address that nobody has.
-    pub fn lease(&self) -> Result<Lease> {
+    /// Takes the next address that nobody has, and writes down what ports shall lead to it.
+    pub fn lease(&self, reserved: Vec<Reserved>) -> Result<Lease> {
         let folder = self.leases_folder();
         let subnet = self.record.bridge.subnet;
         let taken: BTreeSet<u32> = self
@@ -61,11 +70,23 @@ impl Network {
         let _lock = Flock::lock(file, FlockArg::LockExclusiveNonblock)
             .map_err(|(_, errno)| errno)
             .with_context(|| format!("cannot lock {}", path.display()))?;
-        let lease = Lease { terms: Terms { cable: self.cable(ip) }, path, _lock };
+        let ports = reserved.iter().map(|one| one.port.clone()).collect();
+        let terms = Terms { cable: self.cable(ip), ports };
+        let lease =
+            Lease { terms, path, reserved: Cell::new(reserved), proxy: Cell::new(None), _lock };
         fs::write(&lease.path, serde_json::to_vec_pretty(&lease.terms)?)
             .and_then(|()| fs::write(self.folder.join("last"), ip.to_string()))
             .with_context(|| format!("cannot write {}", lease.path.display()))?;
         Ok(lease)
+    }
+
+    /// Publishes the ports of all containers that live, in a table that was thrown away.
+    pub(crate) fn publish_again(&self) -> Result<()> {
+        for path in self.live_leases()? {
+            let Some(Terms { cable, ports }) = read(&path) else { continue };
+            nftables::publish(TABLE, &ports, &cable.ips())?;
+        }
+        Ok(())
     }
 
     fn cable(&self, ip: Ipv4Addr) -> Cable {
@@ -108,12 +129,25 @@ impl Network {
 /// Removes what is left of a container that is no more: its link, then the file that told of it.
 fn give_back(path: &Path) -> Result<()> {
     if let Some(ip) = address_of(path) {
+        if let Some(Terms { cable, .. }) = read(path).filter(|terms| !terms.ports.is_empty()) {
+            nftables::forget(TABLE, &cable.ips())?;
+        }
         links::remove(&mut Netlink::route()?, &link_name(ip))?;
     }
     fs::remove_file(path).or_else(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Ok(()),
         _ => Err(error).with_context(|| format!("cannot remove {}", path.display())),
     })
+}
+
+fn read(path: &Path) -> Option<Terms> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+/// The terms of the lease of this address.
+pub fn of(ip: IpAddr) -> Option<Terms> {
+    let networks = fs::read_dir(FOLDER).into_iter().flatten().flatten();
+    networks.map(|one| one.path().join("leases").join(ip.to_string())).find_map(|path| read(&path))
 }
 
 fn address_of(path: &Path) -> Option<Ipv4Addr> {
@@ -125,17 +159,33 @@ fn link_name(ip: Ipv4Addr) -> String {
     format!("co{:08x}", u32::from(ip))
 }
 
+/// Is this the name of a container's link?
+pub(crate) fn is_link_name(name: &str) -> bool {
+    name.len() == 10 && name.starts_with("co") && u32::from_str_radix(&name[2..], 16).is_ok()
+}
+
 impl Lease {
-    /// Lays the cable to the container whose first process is `pid`, while that waits.
+    /// Lays the cable to the container whose first process is `pid`, while that waits, and opens
+    /// its ports.
     pub fn plug_in(&self, pid: Pid) -> Result<()> {
-        // Its namespace may take a moment to die after its last process has.
-        links::remove(&mut Netlink::route()?, &self.terms.cable.link)?;
-        crate::veth(pid, &self.terms.cable)
+        let Terms { cable, ports } = &self.terms;
+        let mut route = Netlink::route()?;
+        links::remove(&mut route, &cable.link)?; // a namespace may outlive its last process a little
+        crate::veth(pid, cable)?;
+        if !ports.is_empty() {
+            links::answer_itself(&mut route, &cable.link)?;
+            nftables::publish(TABLE, ports, &cable.ips())?;
+            self.proxy.set(Some(proxy::start(self.reserved.take(), &cable.ips())?));
+        }
+        Ok(())
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        if !self.terms.ports.is_empty() {
+            let _ = nftables::forget(TABLE, &self.terms.cable.ips());
+        }
         let _ = fs::remove_file(&self.path); // the cable goes with the container
     }
 }

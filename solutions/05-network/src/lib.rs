@@ -13,6 +13,7 @@
 //! (rtnetlink(7)). Above each message stands what one would type. `netlink.rs` has the grammar,
 //! `vocabulary.rs` the words.
 
+pub mod etc;
 pub mod files;
 pub mod forwarding;
 pub mod leases;

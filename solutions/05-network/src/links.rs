@@ -114,6 +114,18 @@ pub fn may_change() -> Result<bool> {
     Ok(Netlink::route()?.ask(nothing) != Err(Error::EPERM))
 }
 
+/// Lets the port of a bridge send a packet back to where it came from: a container that asks for
+/// its own published port, where a bridge's packets pass the filters, too (`br_netfilter`).
+pub fn answer_itself(route: &mut Netlink, name: &str) -> Result<()> {
+    let index = index_of(name).with_context(|| format!("no link {name}"))?;
+    let mut change = Message::new(RTM_NEWLINK, 0, &link_part(index, 0));
+    change.attributes.nest(IFLA_LINKINFO, |info| {
+        info.text(IFLA_INFO_SLAVE_KIND, "bridge");
+        info.nest(IFLA_INFO_SLAVE_DATA, |data| data.add(IFLA_BRPORT_MODE, &[1]))
+    });
+    route.ask(change).with_context(|| format!("cannot change the bridge's port {name}"))
+}
+
 /// All addresses, each with the number of its link.
 pub fn addresses(route: &mut Netlink) -> Result<Vec<(u32, Address)>> {
     let told = route.list(Message::new(RTM_GETADDR, NLM_F_DUMP, &[0; 8]));

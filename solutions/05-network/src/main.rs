@@ -2,7 +2,9 @@
 
 use anyhow::Result;
 use clap::Parser;
-use network::{Network, Subnet};
+use network::files::Resolver;
+use network::ports::Publish;
+use network::{Network, Subnet, etc};
 use nix::sched::CloneFlags;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,6 +25,9 @@ struct Args {
     /// The range of the bridge's addresses [default: one that leads nowhere from here]
     #[arg(long, value_name = "RANGE")]
     subnet: Option<Subnet>,
+    /// Lead a port of this machine to one of the container: 8080:80, 127.0.0.1:8080:80/udp, 80
+    #[arg(short, long, value_name = "[[ADDRESS:]PORT:]PORT[/udp]")]
+    publish: Vec<Publish>,
     #[command(flatten)]
     container: rootfs::Options,
 }
@@ -33,22 +38,25 @@ fn main() -> ExitCode {
 
 fn run() -> Result<u8> {
     sys::close_all_but(&[])?; // whatever our caller left open stays out of the container
-    let Args { rootfs, hostname, subnet, container } = process::parse();
+    let Args { rootfs, hostname, subnet, publish, container } = process::parse();
     rootfs::own_executable::protect()?;
     let root = rootfs::options::root_folder(&rootfs)?;
     let terminal = container.terminal()?;
+    let ports = network::ports::reserve(&publish)?; // before anything is there
     let namespaces = CloneFlags::CLONE_NEWPID
         | CloneFlags::CLONE_NEWNS
         | identity::NAMESPACES
         | network::NAMESPACE;
 
     // ANCHOR: steps
-    let lease = Network::open(subnet)?.lease()?;
+    let lease = Network::open(subnet)?.lease(ports)?;
+    let files = etc::texts(&hostname, Some(&lease.terms.cable), &Resolver::default(), &[]).0;
     let plug_in = |pid| lease.plug_in(pid); // while the child waits
     container.run_prepared(namespaces, terminal.as_ref(), plug_in, || {
         network::up(&lease.terms.cable)?; // our end of the cable
         rootfs::private()?; //               from here on, nobody outside sees our mounts
         rootfs::bind_root(&root)?; //        pivot_root moves mounts, not folders
+        etc::mount(&root, &files)?; //       hosts, hostname and resolv.conf: names for addresses
         rootfs::standard_mounts(&root)?; //  /proc, /sys, /dev
         identity::mqueue(&root)?; //         the mailboxes of our own IPC namespace
         identity::names(&hostname, None)?; // of our own UTS namespace

@@ -12,14 +12,16 @@
 //! A link belongs to its network namespace and a file to all of them. So nobody believes a file
 //! alone: what it tells of is looked up, and made again where it is missing.
 
+use crate::forwarding::{self, Turned};
 use crate::links::{self, Link};
+use crate::neighbours::{self, Place};
 use crate::netlink::Netlink;
-use crate::{Bridge, Subnet, bridge};
+use crate::{Bridge, Subnet, bridge, leases, nftables};
 use anyhow::{Context, Result, bail, ensure};
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, DirBuilder, File};
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, IsTerminal, Read, Write, stderr};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -28,8 +30,9 @@ use std::path::{Path, PathBuf};
 /// of their containers elsewhere has the same links and addresses before them.
 pub const FOLDER: &str = "/run/coracle/networks";
 
-/// The bridge.
+/// The bridge, and the table of nf_tables in which all that is ours stands.
 const BRIDGE: &str = "coracle0";
+pub(crate) const TABLE: &str = "coracle";
 
 /// A network that is there, and that nobody else changes as long as this value lives.
 pub struct Network {
@@ -47,6 +50,12 @@ pub struct Record {
     pub bridge: Bridge,
     /// Is it complete?
     made: bool,
+    /// Switches of the whole machine that were turned for it.
+    #[serde(default)]
+    turned: Vec<Turned>,
+    /// Where other firewalls were asked to let it pass.
+    #[serde(default)]
+    places: Vec<Place>,
 }
 
 impl Network {
@@ -67,14 +76,16 @@ impl Network {
         let known = Record::read(&folder)?;
         if let Some(record) = known.as_ref().filter(|record| fits(record, subnet)) {
             if record.made && there.is_some() {
-                return Ok(Network { folder, record: record.clone(), _lock: lock });
+                let mut network = Network { folder, record: record.clone(), _lock: lock };
+                network.open_doors()?; // somebody may have thrown our rules away
+                return Ok(network);
             }
         }
         let mut network = match known {
             None => {
                 ensure_nobody_elses(there.as_ref(), &name)?;
                 let bridge = plan(&mut route, name, subnet, None)?;
-                Network { folder, record: Record { bridge, made: false }, _lock: lock }
+                Network { folder, record: Record::of(bridge), _lock: lock }
             }
             Some(record) => {
                 let fits = fits(&record, subnet);
@@ -101,8 +112,45 @@ impl Network {
         self.record.made = false;
         self.record.write(&self.folder)?;
         bridge(&self.record.bridge)?;
+        for remark in self.open_doors()? {
+            say(&remark);
+        }
         self.record.made = true;
         self.record.write(&self.folder)
+    }
+
+    /// Lets packets out and in, as far as it is not so yet; returns what the owner of the machine
+    /// should know. What is changed outside of our own table is written down before.
+    fn open_doors(&mut self) -> Result<Vec<String>> {
+        let Bridge { name, internal, .. } = self.record.bridge.clone();
+        // IPv6 is left as it is: see `links::passes_ipv6_on`.
+        let needed = if internal { Vec::new() } else { forwarding::needed(false)? };
+        let way = neighbours::look(TABLE, &name)?;
+        let new = |place: &&Place| !self.record.places.contains(place);
+        let places: Vec<Place> = way.places.iter().filter(new).cloned().collect();
+        if !needed.is_empty() || !places.is_empty() {
+            self.record.turned.extend(needed.iter().cloned());
+            self.record.places.extend(places);
+            self.record.write(&self.folder)?;
+        }
+        let was_there = nftables::exists(TABLE)?;
+        nftables::open(TABLE, &name, internal)?;
+        if !self.record.turned.is_empty() && (!was_there || !needed.is_empty()) {
+            // Before we came, nothing passed between the links that are here: so it stays.
+            let others = links::links(&mut Netlink::route()?)?;
+            let others = others.into_iter().map(|link| link.name);
+            let is_other =
+                |link: &String| *link != name && link != "lo" && !leases::is_link_name(link);
+            nftables::keep_apart(TABLE, &others.filter(is_other).collect::<Vec<_>>())?;
+        }
+        if !was_there {
+            self.publish_again()?;
+        }
+        neighbours::make_way(&way.places, &name)?;
+        forwarding::turn(&needed)?;
+        let turned =
+            needed.iter().map(|turned| format!("{turned}, so that containers can reach others"));
+        Ok(turned.chain(way.remarks).collect())
     }
 
     /// Removes the network, if no container is on it.
@@ -121,6 +169,14 @@ impl Network {
                 "{name} is in use\nhint: end its {} containers",
                 leases.len()
             );
+            let others = fs::read_dir(FOLDER).into_iter().flatten().count() > 1;
+            neighbours::take_back(&network.record.places, name)?;
+            if others {
+                nftables::close(TABLE, name)?;
+            } else {
+                nftables::remove(TABLE)?;
+            }
+            forwarding::put_back(&network.record.turned)?;
             links::remove(&mut Netlink::route()?, name)?;
         }
         fs::remove_dir_all(&folder)
@@ -213,7 +269,18 @@ fn random_prefix() -> Result<Ipv6Addr> {
     Ok(bytes.into())
 }
 
+/// Tells a person, and leaves a program's standard error alone.
+fn say(remark: &str) {
+    if stderr().is_terminal() {
+        let _ = writeln!(stderr(), "coracle: {remark}");
+    }
+}
+
 impl Record {
+    fn of(bridge: Bridge) -> Record {
+        Record { bridge, made: false, turned: Vec::new(), places: Vec::new() }
+    }
+
     fn read(folder: &Path) -> Result<Option<Record>> {
         let path = folder.join("network.json");
         let text = match fs::read(&path) {

@@ -49,3 +49,10 @@ pub struct Cable {
     /// To whom it sends what is for elsewhere: one for IPv4 and one for IPv6, or none.
     pub gateways: Vec<IpAddr>,
 }
+
+impl Cable {
+    /// The container's addresses without their lengths.
+    pub fn ips(&self) -> Vec<IpAddr> {
+        self.addresses.iter().map(|address| address.ip).collect()
+    }
+}

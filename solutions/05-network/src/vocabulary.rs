@@ -22,6 +22,11 @@ pub const IFLA_LINK_NETNSID: u16 = 37;
 /// Within IFLA_LINKINFO.
 pub const IFLA_INFO_KIND: u16 = 1;
 pub const IFLA_INFO_DATA: u16 = 2;
+/// The same of the bridge that a link is plugged into.
+pub const IFLA_INFO_SLAVE_KIND: u16 = 4;
+pub const IFLA_INFO_SLAVE_DATA: u16 = 5;
+/// Within IFLA_INFO_SLAVE_DATA of a bridge: "also back to where it came from".
+pub const IFLA_BRPORT_MODE: u16 = 4;
 /// Within IFLA_INFO_DATA of a veth: linux/veth.h.
 pub const VETH_INFO_PEER: u16 = 1;
 /// A flag of a link: netdevice(7).

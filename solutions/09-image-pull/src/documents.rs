@@ -66,6 +66,8 @@ pub struct Process {
     pub working_dir: Option<String>,
     /// `user`, `uid`, `user:group`, …
     pub user: Option<String>,
+    /// Ports that somebody may want to publish, as `80/tcp`; the values mean nothing.
+    pub exposed_ports: Option<BTreeMap<String, serde_json::Value>>,
     /// The signal that asks the program to stop: `SIGTERM`, `15`, …
     pub stop_signal: Option<String>,
     /// Free names and values.

@@ -3,15 +3,20 @@
 //! Each kind has its part in three places: what the parent prepares before the clone, what it does
 //! while the child waits, and what the child does first, before it mounts anything.
 
+use crate::Request;
 use crate::registry;
 use crate::state::Status;
 use anyhow::{Context, Result, bail, ensure};
-use network::Network;
+use network::files::{self, Resolver};
 use network::leases::{Lease, Terms};
+use network::ports::{self, Publish};
+use network::{Network, etc};
 use nix::sched::{CloneFlags, setns};
 use nix::unistd::Pid;
-use std::fs::File;
-use std::io::{Write, stderr};
+use rootfs::inside;
+use std::fs::{self, File};
+use std::io::{IsTerminal, Read, Write, stderr};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// What was asked for.
@@ -52,14 +57,16 @@ pub enum Connection {
     Host,
     /// It has a loopback.
     None,
-    /// It has what another container has.
-    Shared(File),
+    /// It has what another container has: its namespace, and its root.
+    Shared(File, PathBuf),
 }
 
 impl Connection {
-    /// What can fail, before a container is there. An address that is taken here is written down.
-    pub fn prepare(wish: &Wish) -> Result<Connection> {
-        Ok(match wish {
+    /// What can fail, before a container is there: ports are taken, and an address, which is written
+    /// down. `exposed` are the ports that the image names.
+    pub fn prepare(request: &Request, exposed: &[String]) -> Result<Connection> {
+        let ports = published(request, exposed)?;
+        Ok(match &request.network {
             Wish::Bridge if !network::links::may_change()? => {
                 let _ = writeln!(
                     stderr(),
@@ -69,11 +76,16 @@ impl Connection {
             }
             Wish::Bridge => {
                 let network = Network::open(None)?;
-                Connection::Bridge(Box::new(network.lease()?))
+                Connection::Bridge(Box::new(network.lease(ports::reserve(&ports)?)?))
+            }
+            _ if !ports.is_empty() => {
+                bail!(
+                    "ports can be published with --network bridge alone\nhint: leave out -p and -P"
+                )
             }
             Wish::Host => Connection::Host,
             Wish::None => Connection::None,
-            Wish::Container(name) => Connection::Shared(namespace_of(name)?),
+            Wish::Container(name) => shared_with(name)?,
         })
     }
 
@@ -81,7 +93,7 @@ impl Connection {
     pub fn namespaces(&self) -> CloneFlags {
         match self {
             Connection::Bridge(_) | Connection::None => network::NAMESPACE,
-            Connection::Host | Connection::Shared(_) => CloneFlags::empty(),
+            Connection::Host | Connection::Shared(..) => CloneFlags::empty(),
         }
     }
 
@@ -99,9 +111,40 @@ impl Connection {
             Connection::Bridge(lease) => network::up(&lease.terms.cable),
             Connection::None => network::loopback(),
             Connection::Host => Ok(()),
-            Connection::Shared(namespace) => setns(namespace, CloneFlags::CLONE_NEWNET)
+            Connection::Shared(namespace, _) => setns(namespace, CloneFlags::CLONE_NEWNET)
                 .context("cannot enter the network of the other container"),
         }
+    }
+
+    /// The files in `/etc` that go with it, and what to say if they will not do.
+    pub fn files(&self, request: &Request, hostname: &str) -> Result<Files> {
+        let cable = match self {
+            Connection::Bridge(lease) => Some(&lease.terms.cable),
+            Connection::None => None,
+            Connection::Host => {
+                return Ok(vec![
+                    host_file("resolv.conf"),
+                    host_file("hosts"),
+                    ("hostname", files::hostname(hostname)),
+                ]);
+            }
+            Connection::Shared(_, root) => {
+                return ["resolv.conf", "hosts", "hostname"]
+                    .map(|name| file_of(root, name))
+                    .into_iter()
+                    .collect();
+            }
+        };
+        let resolver = Resolver {
+            servers: request.dns.clone(),
+            search: request.dns_search.clone(),
+            has_ipv6: false,
+        };
+        let (texts, remark) = etc::texts(hostname, cable, &resolver, &request.add_host);
+        if let Some(remark) = remark.filter(|_| stderr().is_terminal()) {
+            let _ = writeln!(stderr(), "coracle: {remark}");
+        }
+        Ok(texts)
     }
 
     /// What is to be known of it by others.
@@ -113,15 +156,46 @@ impl Connection {
     }
 }
 
-/// The network namespace of a running container.
-fn namespace_of(name: &str) -> Result<File> {
+/// Texts of files, by their names in `/etc`.
+pub type Files = Vec<(&'static str, String)>;
+
+fn host_file(name: &'static str) -> (&'static str, String) {
+    (name, fs::read_to_string(format!("/etc/{name}")).unwrap_or_default())
+}
+
+/// A file of another container, which may have put anything in its place.
+fn file_of(root: &Path, name: &'static str) -> Result<(&'static str, String)> {
+    let place = inside::inside(root, &Path::new("/etc").join(name))?;
+    let file = File::open(inside::through_descriptor(&place));
+    let file = file.with_context(|| format!("cannot open {name} of the other container"))?;
+    let mut text = String::new();
+    file.take(1 << 20).read_to_string(&mut text).with_context(|| format!("cannot read {name}"))?;
+    Ok((name, text))
+}
+
+/// What is to be published: what was asked for, and with `-P` what the image exposes and nobody
+/// asked for.
+fn published(request: &Request, exposed: &[String]) -> Result<Vec<Publish>> {
+    let mut all = request.publish.clone();
+    for port in exposed.iter().filter(|_| request.publish_all) {
+        let port: Publish = port.parse().with_context(|| format!("the image exposes {port}"))?;
+        let is_same = |one: &Publish| one.protocol == port.protocol && one.inside == port.inside;
+        if !all.iter().any(is_same) {
+            all.push(port);
+        }
+    }
+    Ok(all)
+}
+
+/// The network of a running container.
+fn shared_with(name: &str) -> Result<Connection> {
     let state = registry::look_up(name)?;
     let process = state.process.filter(|_| state.status == Status::Running);
     let process = process.with_context(|| format!("the container {name} does not run"))?;
     let path = format!("/proc/{}/ns/net", process.pid);
     let namespace = File::open(&path).with_context(|| format!("cannot open {path}"))?;
     ensure!(process.lives(), "the container {name} has ended"); // and not another has its number
-    Ok(namespace)
+    Ok(Connection::Shared(namespace, PathBuf::from(format!("/proc/{}/root", process.pid))))
 }
 
 #[cfg(test)]

@@ -68,7 +68,8 @@ pub fn run(request: &Request) -> Result<u8> {
     let mut container = Container::create(request, &image, share)?; // from here on, it is written down
     drop(store); // what the container needs stays, because it is written down
     let command = Command::new(request, &image.config.config, &container)?;
-    let connection = Connection::prepare(&request.network)?;
+    let connection = Connection::prepare(request, &exposed_ports(&image))?;
+    let files = connection.files(request, command.hostname())?;
     container.connected(&connection);
     let terminal = request.tty.then(|| Terminal::prepare(request.keyboard())).transpose()?;
     let mut guard = Guard::default(); // a container must not outlive us
@@ -95,6 +96,7 @@ pub fn run(request: &Request) -> Result<u8> {
             rootfs::private()?; //                       nobody outside sees our mounts
             overlay::mount(&image.layers, Some(&container.upper()), root)?; // the image's files
             rootfs::make_mount_points(root)?; //         images need not have them
+            network::etc::mount(root, &files)?; //       hosts, hostname, resolv.conf
             rootfs::standard_mounts(root)?; //           /proc, /sys, /dev
             container.share().mount(root)?; //           its limits, to be read
             request.devices.iter().try_for_each(|device| device.make(root))?;
@@ -119,6 +121,10 @@ pub fn run(request: &Request) -> Result<u8> {
     Ok(status)
 }
 // ANCHOR_END: run
+
+fn exposed_ports(image: &Image) -> Vec<String> {
+    image.config.config.exposed_ports.iter().flatten().map(|(port, _)| port.clone()).collect()
+}
 
 /// What has to be done to the root while it can still be written: the working folder is made, and
 /// with `--read-only` the root, but none of the mounts in it, becomes read-only.

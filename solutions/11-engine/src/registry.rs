@@ -68,7 +68,28 @@ pub fn changes(wanted: &str) -> Result<Vec<Change>> {
     let registry = lock_registry()?;
     let State { id, layers, .. } = find(wanted)?;
     drop(registry); // comparing takes its time
-    overlay::changes(&layers, &root_folder().join("containers").join(id).join("upper"))
+    let upper = root_folder().join("containers").join(id).join("upper");
+    let mut changes = overlay::changes(&layers, &upper)?;
+    forget_our_own(&mut changes, &upper);
+    Ok(changes)
+}
+
+/// Takes out of the list what we made ourselves: the empty files on which `/etc/hosts` and its
+/// like were mounted, where the image had none, and their folder if nothing else happened in it.
+fn forget_our_own(changes: &mut Vec<Change>, upper: &Path) {
+    let is_ours = |change: &Change| {
+        let name = change.path.strip_prefix("/etc").ok().and_then(|name| name.to_str());
+        let found =
+            fs::symlink_metadata(upper.join(change.path.strip_prefix("/").unwrap_or(&change.path)));
+        name.is_some_and(|name| ["hosts", "hostname", "resolv.conf"].contains(&name))
+            && found.is_ok_and(|file| file.is_file() && file.len() == 0)
+    };
+    let before = changes.len();
+    changes.retain(|change| !is_ours(change));
+    let in_etc = changes.iter().filter(|change| change.path.starts_with("/etc")).count();
+    if changes.len() < before && in_etc == 1 {
+        changes.retain(|change| change.path != Path::new("/etc"));
+    }
 }
 
 /// The state of a container, named as in [`remove`].

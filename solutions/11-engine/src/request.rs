@@ -2,8 +2,11 @@
 
 use crate::images::When;
 use cgroups::Device;
+use network::files::AddHost;
+use network::ports::Publish;
 use rootfs::Volume;
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// A container as it was asked for. What is not said here the image decides.
@@ -45,6 +48,21 @@ pub struct Request {
     /// What it is connected to: bridge, host, none, or container:NAME
     #[arg(long, visible_alias = "net", value_name = "NETWORK", default_value = "bridge")]
     pub network: crate::connection::Wish,
+    /// Lead a port of this machine to one of the container: 8080:80, 127.0.0.1:8080:80/udp, 80
+    #[arg(short, long, value_name = "[[ADDRESS:]PORT:]PORT[/udp]")]
+    pub publish: Vec<Publish>,
+    /// Publish all ports that the image exposes, on free ports of this machine
+    #[arg(short = 'P', long)]
+    pub publish_all: bool,
+    /// Look names up by this server [default: by those of this machine]
+    #[arg(long, value_name = "ADDRESS")]
+    pub dns: Vec<IpAddr>,
+    /// Complete short names with this domain; "." for none
+    #[arg(long, value_name = "DOMAIN")]
+    pub dns_search: Vec<String>,
+    /// Give an address a name in there; host-gateway is this machine's
+    #[arg(long, value_name = "NAME:ADDRESS")]
+    pub add_host: Vec<AddHost>,
     /// Run this program in place of the image's; "" for none
     #[arg(long, value_name = "PROGRAM")]
     pub entrypoint: Option<String>,

@@ -25,10 +25,10 @@ fn shows_what_is_the_containers_own() {
     let hostname = harness::random_name("boat");
     let container = Background::start(&["--hostname", &hostname], "");
     let report = report(container.first_process());
-    for own in ["pid", "mnt", "uts", "ipc", "cgroup", "hostname", "usage"] {
+    for own in ["pid", "mnt", "uts", "ipc", "net", "cgroup", "hostname", "usage"] {
         assert_eq!(row(&report, own)["verdict"], "own", "{own}");
     }
-    for host in ["user", "net", "time"] {
+    for host in ["user", "time"] {
         assert_eq!(row(&report, host)["verdict"], "host", "{host}");
     }
     assert!(row(&report, "hostname").to_string().contains(&hostname));
