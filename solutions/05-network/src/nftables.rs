@@ -14,6 +14,7 @@
 mod batch;
 mod elements;
 mod expression;
+mod memory;
 mod refusal;
 
 pub use batch::Family;

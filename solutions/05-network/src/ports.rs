@@ -164,6 +164,14 @@ fn is_without_ipv6(ip: IpAddr, errno: Errno) -> bool {
     ip.is_ipv6() && matches!(errno, Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL)
 }
 
+/// Asks the kernel to say to which address of ours a message was sent: the proxy answers from there.
+fn say_where(socket: &OwnedFd, address: SocketAddr) -> nix::Result<()> {
+    match address {
+        SocketAddr::V4(_) => setsockopt(socket, sockopt::Ipv4PacketInfo, &true),
+        SocketAddr::V6(_) => setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true),
+    }
+}
+
 fn bound(address: SocketAddr, protocol: Protocol) -> nix::Result<(OwnedFd, u16)> {
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let kind = if protocol == Protocol::Tcp { SockType::Stream } else { SockType::Datagram };
@@ -174,6 +182,9 @@ fn bound(address: SocketAddr, protocol: Protocol) -> nix::Result<(OwnedFd, u16)>
     if protocol == Protocol::Tcp {
         // Connections of the last container may linger for a minute (TIME_WAIT); they don't count.
         setsockopt(&socket, sockopt::ReuseAddr, &true)?;
+    }
+    if protocol == Protocol::Udp {
+        say_where(&socket, address)?; // before the first message comes
     }
     bind(socket.as_raw_fd(), &SockaddrStorage::from(address))?;
     if protocol == Protocol::Tcp {

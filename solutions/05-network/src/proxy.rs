@@ -10,6 +10,7 @@
 //! One process, one thread, no waiting but for epoll(7): `tcp.rs` carries connections, `udp.rs`
 //! single messages. It ends when we do, however that happens.
 
+mod datagram;
 mod tcp;
 mod udp;
 

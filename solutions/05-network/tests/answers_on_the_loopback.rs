@@ -151,6 +151,10 @@ fn messages_find_their_way_back_to_who_asked() {
     assert_eq!(ask(&one, "127.0.0.1:7001", &v4), first, "and each stays the same");
     assert_eq!(ask(&third, "[::1]:7001", &v6).ip(), ip("fd00::1"));
 
+    let other_address = udp("127.0.0.1:0");
+    other_address.connect(at("127.5.5.5:7001")).unwrap();
+    ask(&other_address, "127.5.5.5:7001", &v4); // hears nobody but whom it asked
+
     let long = vec![7; 60_000];
     one.send_to(&long, at("127.0.0.1:7001")).unwrap();
     let mut buffer = vec![0; 65_536];

@@ -22,6 +22,8 @@ harness::kernel_tests!(
     links_that_were_apart_stay_apart,
     what_was_published_is_taken_back_and_the_rest_stays,
     what_a_dead_container_left_is_replaced,
+    a_udp_client_who_keeps_asking_reaches_the_next_container,
+    where_ipv6_is_not_sent_on_it_is_left_to_the_proxy,
     hundreds_of_ports_come_and_go_at_once,
     others_tables_stay_as_they_are,
     a_table_that_somebody_threw_away_is_made_again,
@@ -271,6 +273,63 @@ fn what_a_dead_container_left_is_replaced() {
         !listing.contains("10.63.0.9 . 80,") || !listing.contains("7001 : 10.63.0.9"),
         "{listing}"
     );
+}
+
+fn a_udp_client_who_keeps_asking_reaches_the_next_container() {
+    let host = host();
+    let old = container("coracle0", 63, 2);
+    let published = [port(None, 7001, 53, Protocol::Udp)];
+    for (server, client, place) in
+        [("198.51.100.1", "0.0.0.0:0", 2), ("[2001:db8::1]", "[::]:0", 3)]
+    {
+        let to = format!("{server}:7001");
+        let asks = host.far.within(|| udp(client));
+        let inside = |ip: u8| {
+            format!(
+                "{}:53",
+                if place == 2 { format!("10.63.0.{ip}") } else { format!("[fd63::{ip}]") }
+            )
+        };
+        nftables::publish(TABLE, &published, &first()).unwrap();
+        let resolver = old.within(|| udp(&inside(2)));
+        let client = ask(&asks, &to, &resolver);
+        nftables::forget(TABLE, &first()).unwrap();
+        let other = place + 5;
+        let new = container("coracle0", 63, other);
+        let addresses = [ip(&format!("10.63.0.{other}")), ip(&format!("fd63::{other}"))];
+        nftables::publish(TABLE, &published, &addresses).unwrap();
+        let resolver = new.within(|| udp(&inside(other)));
+        assert_eq!(ask(&asks, &to, &resolver), client);
+        nftables::forget(TABLE, &addresses).unwrap();
+    }
+}
+
+fn where_ipv6_is_not_sent_on_it_is_left_to_the_proxy() {
+    use network::{ports, proxy};
+    let host = host();
+    sh(
+        "sysctl -qw net.ipv6.conf.all.forwarding=0; ip address add 2001:db8::77/64 dev uplink nodad",
+    );
+    let server = container("coracle0", 63, 2);
+    let wanted = ["7001:80", "7001:53/udp"].map(|text| text.parse().unwrap());
+    let reserved = ports::reserve(&wanted).unwrap();
+    let published: Vec<_> = reserved.iter().map(|one| one.port.clone()).collect();
+    nftables::publish(TABLE, &published, &first()).unwrap();
+    let _proxy = proxy::start(reserved, &first()).unwrap();
+    let listener = listen(&server, "[fd63::2]:80");
+    let resolver = server.within(|| udp("[fd63::2]:53"));
+    for address in ["[2001:db8::1]", "[2001:db8::77]"] {
+        talk(host.far.within(|| connect(&format!("{address}:7001"))), accept(&listener).0);
+        // A connected socket hears nobody but whom it asked: the answer has the right sender.
+        let asks = host.far.within(|| udp("[::]:0"));
+        asks.connect(machines::at(&format!("{address}:7001"))).unwrap();
+        ask(&asks, &format!("{address}:7001"), &resolver);
+    }
+    let v4 = listen(&server, "10.63.0.2:80");
+    let client = host.far.within(|| connect("198.51.100.1:7001"));
+    let (served, from) = accept(&v4);
+    assert_eq!(from.ip(), ip("198.51.100.9"), "IPv4 is sent on");
+    talk(client, served);
 }
 
 fn hundreds_of_ports_come_and_go_at_once() {

@@ -1,7 +1,9 @@
 //! What comes and goes in the table: bridges and published ports.
 
 use super::batch::{Batch, Element, Family, GETSETELEM, message};
+use super::memory;
 use super::{OWN, PORTS, PORTS_AT, link_name};
+use crate::links::passes_ipv6_on;
 use crate::netlink::{NLM_F_DUMP, Netlink, attribute, attributes};
 use crate::ports::{Protocol, Published};
 use crate::subnet::bytes;
@@ -13,15 +15,22 @@ use std::net::IpAddr;
 /// How often we look again when somebody else has changed the table meanwhile.
 const TRIES: usize = 8;
 
+/// As packets carry them: protocols(5).
+const TCP: u8 = 6;
+pub(super) const UDP: u8 = 17;
+
 /// What shall be in which map.
 type Elements = BTreeMap<&'static str, Vec<Element>>;
 
 /// Sends what is for these ports of this machine on to a container with these addresses.
 ///
 /// The ports are ours, because we hold their sockets: an element that is there already was left by
-/// somebody who died, and is replaced.
+/// somebody who died, and is replaced. Where the machine does not send IPv6 packets on, those are
+/// left to the proxy, which answers on all addresses.
 pub fn publish(table: &str, ports: &[Published], container: &[IpAddr]) -> Result<()> {
-    let elements = elements_of(ports, container);
+    let passes_on = |ip: &&IpAddr| ip.is_ipv4() || passes_ipv6_on();
+    let container: Vec<IpAddr> = container.iter().filter(passes_on).copied().collect();
+    let elements = elements_of(ports, &container);
     if elements.is_empty() {
         return Ok(()); // published on the loopback alone: that is the proxy's work
     }
@@ -66,10 +75,16 @@ pub fn forget(table: &str, container: &[IpAddr]) -> Result<()> {
         let mut batch = Batch::of(Family::Inet, table);
         left.iter().for_each(|(map, list)| batch.remove_elements(map, list));
         if left.is_empty() || batch.commit().is_ok() {
-            return Ok(());
+            return if leads_udp(&left) { memory::forget(container) } else { Ok(()) };
         }
     }
     Err(Error::EBUSY).context("cannot take published ports back by nf_tables")
+}
+
+fn leads_udp(elements: &Elements) -> bool {
+    let udp = [UDP, 0, 0, 0];
+    let keys = elements.values().flatten().map(|(key, _)| key);
+    keys.into_iter().any(|key| key.len().checked_sub(8).is_some_and(|at| key[at..at + 4] == udp))
 }
 
 /// Takes a bridge out of the table: as if it had never been in it.
@@ -111,7 +126,7 @@ fn elements_of(ports: &[Published], container: &[IpAddr]) -> Elements {
                 Some(on) if on.is_unspecified() => (PORTS[family], Vec::new()),
                 Some(on) => (PORTS_AT[family], bytes(on)),
             };
-            let protocol = if port.protocol == Protocol::Tcp { 6 } else { 17 };
+            let protocol = if port.protocol == Protocol::Tcp { TCP } else { UDP };
             let key = [&place[..], &[protocol, 0, 0, 0], &in_register(port.port)].concat();
             let value = [&bytes(*ip)[..], &in_register(port.to)].concat();
             elements.entry(map).or_default().push((key, Some(value)));

@@ -2,7 +2,9 @@
 //! socket of ours to the container, and what arrives on that is an answer to this client. Who has
 //! been silent for a while is forgotten.
 
+use super::datagram::{self, Here};
 use super::{FOREVER, Room};
+use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
@@ -25,16 +27,18 @@ const AT_ONCE: usize = 64;
 pub struct Carrier {
     reserved: Vec<(UdpSocket, SocketAddr)>,
     clients: HashMap<u64, Client>,
-    numbers: HashMap<(usize, SocketAddr), u64>,
+    numbers: HashMap<Name, u64>,
     made: u64,
     looked: Option<Instant>,
     buffer: Vec<u8>,
 }
 
+/// Through which of the reserved sockets, from which address, to which of ours.
+type Name = (usize, SocketAddr, [u8; 16]);
+
 struct Client {
-    /// Which of the reserved sockets it has written to.
-    through: usize,
-    address: SocketAddr,
+    name: Name,
+    here: Option<Here>,
     to_container: UdpSocket,
     heard: Instant,
 }
@@ -61,14 +65,15 @@ impl Carrier {
         }
         let through = (token - TOKEN) as usize;
         for _ in 0..AT_ONCE {
-            match self.reserved[through].0.recv_from(&mut self.buffer) {
-                Ok((length, from)) => {
+            match datagram::receive(&self.reserved[through].0, &mut self.buffer) {
+                Ok((length, from, here)) => {
+                    let name = (through, from, here.map(|here| here.bytes()).unwrap_or_default());
                     // What can't be delivered is lost: that is UDP's contract (udp(7)).
-                    if let Ok(number) = self.number_of(epoll, through, from, room) {
+                    if let Ok(number) = self.number_of(epoll, name, here, room) {
                         self.carry_there(number, length);
                     }
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(Errno::EAGAIN) => return,
                 Err(_) => (), // an earlier answer of ours came back as undeliverable
             }
         }
@@ -87,8 +92,9 @@ impl Carrier {
             match client.to_container.recv(&mut self.buffer) {
                 Ok(length) => {
                     client.heard = Instant::now();
-                    let (socket, _) = &self.reserved[client.through];
-                    let _ = socket.send_to(&self.buffer[..length], client.address);
+                    let (through, address, _) = client.name;
+                    let (socket, _) = &self.reserved[through];
+                    let _ = datagram::send(socket, &self.buffer[..length], address, client.here);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(_) => (), // nobody listens in the container (ECONNREFUSED): perhaps later
@@ -100,17 +106,17 @@ impl Carrier {
     fn number_of(
         &mut self,
         epoll: &Epoll,
-        through: usize,
-        address: SocketAddr,
+        name: Name,
+        here: Option<Here>,
         room: &mut Room,
     ) -> io::Result<u64> {
-        if let Some(number) = self.numbers.get(&(through, address)) {
+        if let Some(number) = self.numbers.get(&name) {
             return Ok(*number);
         }
         if !room.has(1) {
             self.forget_the_most_silent(room);
         }
-        let to = self.reserved[through].1;
+        let to = self.reserved[name.0].1;
         let any: IpAddr = match to {
             SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
@@ -122,9 +128,9 @@ impl Carrier {
         let number = FIRST_CLIENT + self.made;
         epoll.add(&to_container, EpollEvent::new(EpollFlags::EPOLLIN, number))?;
         room.used += 1;
-        let client = Client { through, address, to_container, heard: Instant::now() };
+        let client = Client { name, here, to_container, heard: Instant::now() };
         self.clients.insert(number, client);
-        self.numbers.insert((through, address), number);
+        self.numbers.insert(name, number);
         Ok(number)
     }
 
@@ -150,7 +156,7 @@ impl Carrier {
 
     fn forget(&mut self, number: u64, room: &mut Room) {
         if let Some(client) = self.clients.remove(&number) {
-            self.numbers.remove(&(client.through, client.address));
+            self.numbers.remove(&client.name);
             room.used -= 1;
         }
     }
