@@ -36,7 +36,7 @@ impl Account {
     pub fn new() -> Account {
         let random = u32::from_str_radix(&random_name("")[1..5], 16).expect("hexadecimal");
         let name = random_name("user");
-        let base = std::env::temp_dir().join(&name);
+        let base = place().join(&name);
         let mut account = Account {
             uid: 20_000 + random % 5_000,
             gid: 30_000 + random % 3_000,
@@ -139,7 +139,20 @@ impl Drop for Account {
         for place in self.mounts.iter().rev() {
             let _ = umount2(place, MntFlags::MNT_DETACH);
         }
+        let _ = fs::remove_dir_all(self.home.parent().expect("made by us"));
     }
+}
+
+/// A container's upper layer needs `user.` attributes, which a tmpfs has since Linux 6.6. In the lab
+/// there is a disk.
+fn place() -> PathBuf {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release.split(['.', '-']).map(|number| number.parse::<u32>().unwrap_or(0));
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if version >= (6, 6) {
+        return std::env::temp_dir();
+    }
+    ["/lab", "/var/tmp"].map(PathBuf::from).into_iter().find(|p| p.is_dir()).expect("/var/tmp")
 }
 
 fn append(path: &str, line: &str) {

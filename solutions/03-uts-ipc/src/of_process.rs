@@ -9,8 +9,9 @@ use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, setns};
 use nix::unistd::pipe2;
 use std::convert::Infallible;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt;
 
 /// What uname(2) says in some UTS namespace.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub struct Names {
     pub domain: String,
 }
 
-/// Reads the names in the UTS namespace of process `pid`. Needs CAP_SYS_ADMIN, also for our own.
+/// Reads the names in the UTS namespace of process `pid`. Another's needs CAP_SYS_ADMIN there.
 pub fn names_of(pid: i32) -> Result<Names> {
     let path = format!("/proc/{pid}/ns/uts");
     let namespace = File::open(&path)
@@ -29,7 +30,7 @@ pub fn names_of(pid: i32) -> Result<Names> {
     let (answer, say) = pipe2(OFlag::O_CLOEXEC).context("cannot make a pipe")?;
     let (mut answer, mut say) = (File::from(answer), File::from(say));
     let ask = || -> Result<Infallible> {
-        setns(&namespace, CloneFlags::CLONE_NEWUTS).context("cannot enter the UTS namespace")?;
+        enter(pid, &namespace)?;
         let names = rustix::system::uname();
         let [host, domain] = [names.nodename(), names.domainname()].map(|n| n.to_string_lossy());
         write!(say, "{host}\0{domain}")?; // a name may hold any byte but this one
@@ -42,4 +43,23 @@ pub fn names_of(pid: i32) -> Result<Names> {
     process::wait(&child)?;
     let (host, domain) = text.split_once('\0').context("the process that asked was killed")?;
     Ok(Names { host: host.into(), domain: domain.into() })
+}
+
+/// Enters a UTS namespace. Whoever made a user namespace has all powers in it (chapter 04), and so
+/// over the names of a container in there, after having entered it too.
+fn enter(pid: i32, namespace: &File) -> Result<()> {
+    let is_ours = |kind: &str| {
+        let inode =
+            |pid: &str| fs::metadata(format!("/proc/{pid}/ns/{kind}")).map(|file| file.ino());
+        matches!((inode("self"), inode(&pid.to_string())), (Ok(own), Ok(other)) if own == other)
+    };
+    if is_ours("uts") {
+        return Ok(());
+    }
+    if !is_ours("user") {
+        if let Ok(users) = File::open(format!("/proc/{pid}/ns/user")) {
+            let _ = setns(users, CloneFlags::CLONE_NEWUSER); // root of the machine needs it not
+        }
+    }
+    setns(namespace, CloneFlags::CLONE_NEWUTS).context("cannot enter the UTS namespace")
 }

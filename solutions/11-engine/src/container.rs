@@ -39,6 +39,7 @@ impl Container {
         let registry = lock_registry()?;
         let name = name::choose(request.name.as_deref(), &registry::sweep()?)?;
         let id = random::id()?;
+        let cgroups = share.plan(&id)?;
         let run = run_folder().join(&id);
         DirBuilder::new()
             .mode(0o700)
@@ -47,7 +48,6 @@ impl Container {
         let lock = lock(&run, FlockArg::LockExclusiveNonblock)?
             .context("somebody else holds the lock of a new container")?;
         let folder = root_folder().join("containers").join(&id);
-        let cgroups = share.plan(&id)?;
         let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let state = State {
             id,

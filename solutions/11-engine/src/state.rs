@@ -130,16 +130,22 @@ impl Process {
     /// Kills it and waits for its end, if it still lives.
     pub(crate) fn kill(self) -> Result<()> {
         let Some(pidfd) = self.open() else { return Ok(()) };
-        match pidfd_send_signal(&pidfd, Signal::KILL) {
-            Ok(()) | Err(Errno::SRCH) => {} // it may have ended a moment ago
-            // A user of another user namespace of ours; its guard is about to end it.
-            Err(errno) => {
-                return Err(errno).with_context(|| format!("cannot end process {}", self.pid));
-            }
-        }
+        // EPERM: it has become another user, of another user namespace of ours. Its guard ends it.
+        let (sent, patience) = match pidfd_send_signal(&pidfd, Signal::KILL) {
+            Err(Errno::PERM) => (Err(Errno::PERM), PollTimeout::from(2000u16)),
+            _ => (Ok(()), PollTimeout::NONE), // it may have ended a moment ago
+        };
         let mut end = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
-        poll(&mut end, PollTimeout::NONE)
-            .with_context(|| format!("cannot wait for process {}", self.pid))?;
+        let pid = self.pid;
+        let ended = poll(&mut end, patience).with_context(|| format!("cannot wait for {pid}"))?;
+        if ended == 0 {
+            sent.with_context(|| {
+                format!(
+                    "cannot end process {pid}\n\
+                     hint: nsenter --user --preserve-credentials --target {pid} kill -KILL {pid}"
+                )
+            })?;
+        }
         Ok(())
     }
 
