@@ -7,14 +7,16 @@ mod made;
 use harness::Output;
 use image::Platform;
 use made::layout::{self, Compression, Layout, one_image};
-use made::registry::{Door, Registry, tool};
-use made::server::{Answer, Server, answer};
+use made::registry::{Door, Registry, image_pull, tool};
+use made::server::{Answer, Server, answer, head};
 use made::tar::Tar;
 use made::tree::{assert_same, look};
 use made::{Place, said};
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 harness::kernel_tests!(
     what_comes_is_what_umoci_unpacks,
@@ -26,6 +28,8 @@ harness::kernel_tests!(
     a_layer_that_is_there_twice_comes_once,
     a_digest_is_pulled_by_digest,
     archives_on_disk_are_read,
+    layers_are_unpacked_while_others_still_come,
+    progress_is_told_in_lines_in_bars_or_not_at_all,
 );
 
 fn host() -> Platform {
@@ -302,4 +306,66 @@ fn archives_on_disk_are_read() {
     let text =
         said(image::pull(&place.store(), format!("oci-archive:{}", packed.display()), &host()));
     assert!(text.contains("gunzip"), "{text}");
+}
+
+fn layers_are_unpacked_while_others_still_come() {
+    let place = Place::new();
+    let layout = rich_layout(&place);
+    let layers = rich_layers();
+    let last = layout::digest(&layout::gzip(&layers[1].0));
+    let diff_id = layout::digest(&layers[0].0);
+    let first = place.path("store/layers/sha256").join(&diff_id["sha256:".len()..]);
+    let server = Server::start(&layout.folder, move |request, _| {
+        // The last layer comes when the first one is there, unpacked and all.
+        let began = Instant::now();
+        while request.path.ends_with(&last) && !first.exists() {
+            assert!(began.elapsed() < Duration::from_secs(20), "nobody unpacks it");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Answer::Usual
+    });
+    image::pull(&place.store(), server.image("rich"), &host()).unwrap();
+}
+
+fn progress_is_told_in_lines_in_bars_or_not_at_all() {
+    let place = Place::new();
+    let layout = rich_layout(&place);
+    let layer = layout::digest(&layout::gzip(&rich_layers()[0].0));
+    let short = layer["sha256:".len()..][..12].to_owned();
+    let bytes = fs::read(layout.path_of(&layer)).unwrap();
+    let server = Server::start(&layout.folder, move |request, _| {
+        if !request.path.ends_with(&layer) {
+            return Answer::Usual;
+        }
+        let bytes = bytes.clone();
+        Answer::Stream(Box::new(move |stream| {
+            let (begin, end) = bytes.split_at(bytes.len() / 2);
+            let _ = stream.write_all(&[&head(200, "", bytes.len()), begin].concat());
+            std::thread::sleep(Duration::from_millis(800)); // long enough to be shown
+            let _ = stream.write_all(end);
+        }))
+    });
+    let (image, root) = (server.image("rich"), place.path("store"));
+    let variables = [("CORACLE_ROOT", root.as_path())];
+    let lines = image_pull(&[&image], &variables);
+    assert!(lines.status.success(), "{lines:?}");
+    for step in ["Downloading", "Download complete", "Extracting", "Pull complete"] {
+        assert!(lines.stderr.contains(&format!("{short}: {step}\n")), "{step}: {lines:?}");
+    }
+    assert!(lines.stderr.starts_with("rich: Pulling from made/image\n"), "{lines:?}");
+    assert!(!lines.stderr.contains('\x1b') && !lines.stdout.contains("Pull"), "{lines:?}");
+    let again = image_pull(&[&image], &variables);
+    assert!(again.stderr.contains(&format!("{short}: Already exists\n")), "{again:?}");
+    let quiet = place.path("quiet");
+    let quiet = image_pull(&["--quiet", &image], &[("CORACLE_ROOT", &quiet)]);
+    assert_eq!((quiet.status.success(), quiet.stderr.as_str()), (true, ""));
+    // script(1) gives it a terminal.
+    let program = harness::bin("image-pull");
+    let line = format!("{} --root {} {image}", program.display(), place.path("bars").display());
+    let mut script = Command::new("script");
+    script.args(["--quiet", "--return", "--command", &line, "/dev/null"]).env("TERM", "xterm");
+    let bars = harness::run(&mut script);
+    assert!(bars.status.success() && bars.stdout.contains('\x1b'), "{bars:?}");
+    assert!(bars.stdout.contains(&format!("{short}: Downloading [==")), "{bars:?}");
+    assert!(bars.stdout.contains(&format!("{short}: Pull complete")), "{bars:?}");
 }
