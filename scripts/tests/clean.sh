@@ -65,7 +65,17 @@ scripts/as-root env CORACLE_ROOT="$CORACLE_ROOT" CORACLE_RUN="$CORACLE_RUN" \
   scripts/clean --yes --images > /dev/null 2>&1 || true
 expect scripts/as-root test -e "$CORACLE_ROOT/layers"
 expect test "$(scripts/as-root ls "$CORACLE_ROOT/containers" | grep -cE '^[0-9a-f]{64}$')" = 1
+
+# Its cgroup stays as long as it does. When its program is killed, nobody removes it but clean.
+id=$(scripts/as-root ls "$CORACLE_ROOT/containers" | grep -E '^[0-9a-f]{64}$')
+cgroups() { find /sys/fs/cgroup -type d -path "*/coracle/$id"; }
+expect test -n "$(cgroups)"
+inside=$(head -1 "$(cgroups | head -1)/cgroup.procs")
+scripts/as-root kill -KILL "$(awk '{ print $4 }' "/proc/$inside/stat")"
 exec {hold}>&-
-wait $holder
+wait $holder || true
 holder=''
+expect test -n "$(cgroups)"
+scripts/as-root env CORACLE_ROOT="$CORACLE_ROOT" CORACLE_RUN="$CORACLE_RUN" scripts/clean --yes > /dev/null
+expect test -z "$(cgroups)"
 scripts/as-root rm -rf "$CORACLE_ROOT" "$CORACLE_RUN"
