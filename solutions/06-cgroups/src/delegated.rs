@@ -5,6 +5,7 @@
 //! `systemd-run --user --scope -p Delegate=yes`. We take the highest group above our own that we may
 //! write to: only within it does the kernel let us move a process from one group to another.
 
+use crate::hierarchies::Tree;
 use crate::{enter, files};
 use anyhow::{Context, Result, bail, ensure};
 use nix::errno::Errno;
@@ -17,10 +18,11 @@ pub fn is_ours(folder: &Path) -> bool {
         && access(&files::file(folder, "cgroup.procs"), AccessFlags::W_OK).is_ok()
 }
 
-/// The highest group in the tree mounted on `root` that is ours, and that we are in or below.
-pub fn base(root: &Path) -> Result<PathBuf> {
+/// The highest group of a tree that is ours, and that we are in or below.
+pub fn base(tree: &Tree) -> Result<PathBuf> {
+    let root = &tree.mount_point;
     if is_ours(root) {
-        return Ok(root.to_owned());
+        return Ok(root.clone());
     }
     ensure!(
         access(root, AccessFlags::W_OK) != Err(Errno::EROFS),
@@ -30,8 +32,8 @@ pub fn base(root: &Path) -> Result<PathBuf> {
         root.display()
     );
     let own = xray::cgroups::of(std::process::id())?.v2.unwrap_or_default();
-    let own = root.join(own.trim_start_matches('/'));
-    let above = own.ancestors().take_while(|one| *one != root);
+    let own = tree.folder(&own);
+    let above = own.ancestors().take_while(|one| one != root);
     let Some(base) = above.filter(|one| is_ours(one)).last() else {
         bail!(
             "there is no cgroup below {} that we may write to\n\

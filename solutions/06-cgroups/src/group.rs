@@ -49,8 +49,8 @@ impl Group {
             "no cgroups are mounted here\nhint: mount -t cgroup2 cgroup2 /sys/fs/cgroup",
         )?;
         match found {
-            Hierarchies::V2(root) => {
-                let base = delegated::base(&root)?;
+            Hierarchies::V2(tree) => {
+                let base = delegated::base(&tree)?;
                 let folder = base.join(path.strip_prefix("/").unwrap_or(&path));
                 Ok(Group::V2 { base, folder })
             }

@@ -8,18 +8,29 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hierarchies {
     /// One tree.
-    V2(PathBuf),
+    V2(Tree),
     /// A tree for each controller, or for a few of them.
     V1(Vec<Tree>),
 }
 
-/// A tree of version 1.
+/// A tree, of version 1 if it has controllers of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tree {
     /// The controllers: `["memory"]`, `["cpu", "cpuacct"]`.
     pub controllers: Vec<String>,
     /// Where it is mounted.
     pub mount_point: PathBuf,
+    /// Which group is shown there: `/`, or in a container often one below it.
+    pub root: PathBuf,
+}
+
+impl Tree {
+    /// The folder of a group, named as in /proc/PID/cgroup.
+    pub fn folder(&self, group: &str) -> PathBuf {
+        let group = Path::new(group);
+        let below = group.strip_prefix(&self.root).or_else(|_| group.strip_prefix("/"));
+        self.mount_point.join(below.unwrap_or(group))
+    }
 }
 
 /// The controllers of version 1 that have one of these in them are in charge of the machine. Some
@@ -41,20 +52,24 @@ fn is_cgroups(mount_point: &Path) -> bool {
 
 /// Parses proc_pid_mountinfo(5). A tree that is mounted twice is taken where it comes first.
 fn parse(mountinfo: &str, is_seen: impl Fn(&Path) -> bool) -> Option<Hierarchies> {
-    let (mut v1, mut v2): (Vec<Tree>, Option<PathBuf>) = (Vec::new(), None);
+    let (mut v1, mut v2): (Vec<Tree>, Option<Tree>) = (Vec::new(), None);
     for line in mountinfo.lines() {
         let Some((mount, file_system)) = line.split_once(" - ") else { continue };
-        let mount_point = PathBuf::from(mount.split(' ').nth(4).unwrap_or_default());
+        let mut places = mount.split(' ').skip(3).map(PathBuf::from);
+        let (root, mount_point) =
+            (places.next().unwrap_or_default(), places.next().unwrap_or_default());
         if !file_system.starts_with("cgroup") || !is_seen(&mount_point) {
             continue;
         }
         let mut file_system = file_system.split(' ');
         match (file_system.next(), file_system.nth(1)) {
-            (Some("cgroup2"), _) => v2 = v2.or(Some(mount_point)),
+            (Some("cgroup2"), _) => {
+                v2 = v2.or(Some(Tree { controllers: Vec::new(), mount_point, root }));
+            }
             (Some("cgroup"), Some(options)) => {
                 let controllers = controllers(options);
                 if !controllers.is_empty() && v1.iter().all(|t| t.controllers != controllers) {
-                    v1.push(Tree { controllers, mount_point });
+                    v1.push(Tree { controllers, mount_point, root });
                 }
             }
             _ => {}
@@ -93,10 +108,21 @@ mod tests {
     }
 
     #[test]
+    fn a_mount_may_show_a_part_of_the_tree() {
+        for root in ["/docker/abc", "/../.."] {
+            let mounted = PathBuf::from("/sys/fs/cgroup");
+            let tree = Tree { controllers: Vec::new(), mount_point: mounted, root: root.into() };
+            assert_eq!(tree.folder(&format!("{root}/x")), Path::new("/sys/fs/cgroup/x"));
+            assert_eq!(tree.folder(root), Path::new("/sys/fs/cgroup"));
+        }
+    }
+
+    #[test]
     fn a_small_tree_of_version_1_is_not_in_charge() {
         let text = "30 1 0:30 / /sys/fs/cgroup rw shared:9 - cgroup2 cgroup2 rw,nsdelegate\n\
             31 1 0:31 / /sys/fs/cgroup/net_cls rw - cgroup cgroup rw,net_cls\n";
-        assert_eq!(parse(text, |_| true), Some(Hierarchies::V2("/sys/fs/cgroup".into())));
+        let Some(Hierarchies::V2(tree)) = parse(text, |_| true) else { panic!("version 2 is") };
+        assert_eq!(tree.folder("/a/b"), Path::new("/sys/fs/cgroup/a/b"));
         assert_eq!(parse("", |_| true), None);
         assert_eq!(parse(text, |_| false), None, "covered");
     }

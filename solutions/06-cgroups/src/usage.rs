@@ -5,7 +5,7 @@ use crate::hierarchies::{self, Hierarchies};
 use crate::{Limits, size, v1};
 use anyhow::{Context, Result};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// What a group has used. `None` where the kernel does not count it: `memory.peak` and `pids.peak`
@@ -127,12 +127,9 @@ pub struct Live {
 pub fn live(pid: u32) -> Result<Live> {
     let groups = xray::cgroups::of(pid)?;
     let found = hierarchies::find()?.context("no cgroups are mounted here")?;
-    let below = |mount_point: &Path, path: &str| -> PathBuf {
-        mount_point.join(path.trim_start_matches('/'))
-    };
     match found {
-        Hierarchies::V2(root) => {
-            let folder = below(&root, groups.v2.as_deref().unwrap_or("/"));
+        Hierarchies::V2(tree) => {
+            let folder = tree.folder(groups.v2.as_deref().unwrap_or("/"));
             let cpu_max = read(&folder, "cpu.max").ok().and_then(|text| {
                 let (quota, period) = text.split_once(' ')?;
                 Some((quota.parse().ok()?, period.parse().ok()?))
@@ -146,7 +143,7 @@ pub fn live(pid: u32) -> Result<Live> {
         }
         Hierarchies::V1(trees) => Ok(v1::live(&trees, |tree| {
             let controller = tree.controllers.first()?;
-            Some(below(&tree.mount_point, groups.v1.get(controller)?))
+            Some(tree.folder(groups.v1.get(controller)?))
         })),
     }
 }
