@@ -58,6 +58,15 @@ pub struct Published {
     pub protocol: Protocol,
 }
 
+impl Published {
+    /// The addresses and the port at which it is reached.
+    pub fn outside(&self) -> Vec<SocketAddr> {
+        let everywhere = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+        let on = self.on.map_or(everywhere.to_vec(), |ip| vec![ip]);
+        on.into_iter().map(|ip| SocketAddr::new(ip, self.port)).collect()
+    }
+}
+
 /// A port that is ours as long as this value lives.
 #[derive(Debug)]
 pub struct Reserved {

@@ -17,7 +17,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 
 /// What is in a network namespace.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
     /// Its network cards.
     pub links: Vec<Link>,

@@ -19,6 +19,11 @@ use std::io::{IsTerminal, Read, Write, stderr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+/// Removes the network that no container is on, and turns back what was turned for it.
+pub fn prune_networks() -> Result<()> {
+    Network::remove()
+}
+
 /// What was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Wish {

@@ -28,12 +28,13 @@ mod share;
 mod state;
 mod user;
 
+pub use connection::prune_networks;
 pub use container::Container;
 pub use image::{Collected, Image, Listed, Listing, Reference};
 pub use images::{
     Forced, Pull, Removed, Useless, When, image, images, prune_images, pull, remove_image, tag,
 };
-pub use registry::{changes, list, remove};
+pub use registry::{changes, list, ports, remove};
 pub use request::Request;
 pub use rootless::be_root;
 pub use state::{Process, State, Status};

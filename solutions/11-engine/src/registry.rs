@@ -16,6 +16,7 @@
 use crate::state::{State, Status};
 use anyhow::{Context, Result, bail, ensure};
 use cgroups::{Group, Ledger};
+use network::ports::Published;
 use nix::fcntl::{Flock, FlockArg};
 use overlay::Change;
 use std::fs::{self, DirBuilder, File};
@@ -61,6 +62,13 @@ pub fn remove(wanted: &str) -> Result<()> {
         "the container {wanted} is running\nhint: stop its command first"
     );
     remove_files(&found.id)
+}
+
+/// The ports of this machine that lead to a container, named as in [`remove`].
+pub fn ports(wanted: &str) -> Result<Vec<Published>> {
+    let state = look_up(wanted)?;
+    ensure!(state.status == Status::Running, "the container {wanted} does not run");
+    Ok(state.network.map(|terms| terms.ports).unwrap_or_default())
 }
 
 /// What a container, named as in [`remove`], has changed in the tree that its image brought.

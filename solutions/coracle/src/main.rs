@@ -44,6 +44,14 @@ enum Command {
     /// Work with images
     #[command(subcommand)]
     Image(images::Command),
+    /// List the ports of this machine that lead to a container
+    Port {
+        /// Name, ID, or the beginning of an ID
+        container: String,
+    },
+    /// Work with networks
+    #[command(subcommand)]
+    Network(Network),
     /// List what a container has added (A), changed (C) and deleted (D) in its image's files
     Diff {
         /// Name, ID, or the beginning of an ID
@@ -51,6 +59,12 @@ enum Command {
     },
     /// Show what isolates a process
     Xray(xray::command::Arguments),
+}
+
+#[derive(Subcommand)]
+enum Network {
+    /// Remove the network that no container is on: the bridge, its rules, its switches
+    Prune,
 }
 
 fn main() -> ExitCode {
@@ -84,6 +98,14 @@ fn run() -> anyhow::Result<u8> {
         Command::Rmi(arguments) => images::remove(&arguments)?,
         Command::Tag(arguments) => images::run(&images::Command::Tag(arguments))?,
         Command::Image(command) => images::run(&command)?,
+        Command::Port { container } => {
+            for port in engine::ports(&container)? {
+                for outside in port.outside() {
+                    writeln!(stdout(), "{}/{} -> {outside}", port.to, port.protocol)?;
+                }
+            }
+        }
+        Command::Network(Network::Prune) => engine::prune_networks()?,
         Command::Diff { container } => {
             for change in engine::changes(&container)? {
                 writeln!(stdout(), "{change}")?;

@@ -2,6 +2,8 @@
 
 use anyhow::{Context, Result};
 use identity::{Names, names_of};
+use network::seen::Network;
+use serde_json::{Value, json};
 use xray::{Fact, Group, Report, Row, Verdict};
 
 /// Adds them to a report.
@@ -18,8 +20,47 @@ pub fn add(report: &mut Report) -> Result<()> {
     });
     let name = "hostname".into();
     report.rows.push(Row { name, group: Group::Identity, verdict, value, reference });
+    network_rows(report);
     report.rows.push(cgroups::row(report.subject.pid, report.reference.pid));
     Ok(())
+}
+
+/// Its links with both ends, its ways out, and the ports that lead in.
+fn network_rows(report: &mut Report) {
+    let seen = [report.subject.pid, report.reference.pid].map(|pid| {
+        let pid = i32::try_from(pid).context("no such PID")?;
+        network::network_of(pid)
+    });
+    let here = network::seen::network_here().unwrap_or_default();
+    let mut push = |name: &str, read: &dyn Fn(&Network) -> (String, Value)| {
+        let facts = seen.each_ref().map(|seen| seen.as_ref().map(read));
+        let verdict = match &facts {
+            [Ok(own), Ok(other)] if own == other => Verdict::Shared,
+            [Ok(_), Ok(_)] => Verdict::Own,
+            _ => Verdict::Unknown,
+        };
+        let [value, reference] = facts.map(|fact| match fact {
+            Ok((text, data)) => Fact::known(text, data),
+            Err(error) => Fact::unknown(error),
+        });
+        let (name, group) = (name.to_owned(), Group::Network);
+        report.rows.push(Row { name, group, verdict, value, reference });
+    };
+    push("links", &|seen| {
+        let links = seen.links_beside(&here);
+        (links.to_string(), json!(links))
+    });
+    push("routes", &|seen| {
+        let ways = seen.ways();
+        (ways.to_string(), json!(ways))
+    });
+    push("ports", &|seen| {
+        let terms = seen.own_addresses().find_map(network::leases::of);
+        let ports = terms.map(|terms| terms.ports).unwrap_or_default();
+        let texts: Vec<String> = ports.iter().map(ToString::to_string).collect();
+        let text = if texts.is_empty() { "none".to_owned() } else { texts.join("\n") };
+        (text, json!(texts))
+    });
 }
 
 fn names(pid: u32) -> Result<Names> {
