@@ -124,7 +124,8 @@ pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
 /// A container that runs in the background, and ends when dropped.
 pub struct Background {
     pub program: Child,
-    shared: PathBuf,
+    /// The folder that it sees as /shared.
+    pub shared: PathBuf,
 }
 
 impl Background {

@@ -1,0 +1,270 @@
+//! `coracle run --network` and `-p`, seen from the loopback, from this machine's own address, from
+//! another machine, and from inside.
+
+mod machine;
+
+use machine::*;
+use std::fs;
+use std::net::UdpSocket;
+use std::process::{Child, Command};
+use std::thread::JoinHandle;
+
+harness::kernel_tests!(
+    a_published_port_is_reached_from_everywhere,
+    an_other_machine_sees_this_ones_address,
+    a_name_is_looked_up_by_the_server_that_this_machine_has,
+    the_files_that_name_names_are_its_own,
+    without_a_network_there_is_a_loopback,
+    the_hosts_network_is_the_hosts,
+    a_container_may_share_anothers_network,
+    a_port_that_is_taken_is_an_error_before_anything_starts,
+    ports_that_the_image_exposes_are_published_on_free_ones,
+    after_a_kill_the_address_and_the_port_are_free,
+    what_can_not_be_is_refused_with_words,
+    pruned_the_machine_is_as_it_was,
+);
+
+const OURS: &str = "198.51.100.2";
+const THEIRS: &str = "198.51.100.9";
+
+/// Another machine, on a cable, over which this one reaches the rest of the world.
+struct Far(Child);
+
+impl Far {
+    fn new() -> Far {
+        let far = Command::new("unshare").args(["--net", "sleep", "1000"]).spawn().unwrap();
+        let far = Far(far);
+        let own = fs::read_link("/proc/self/ns/net").unwrap();
+        wait_for("the other machine", || {
+            fs::read_link(format!("/proc/{}/ns/net", far.0.id())).is_ok_and(|net| net != own)
+        });
+        sh(&format!(
+            "ip link add up0 type veth peer name eth0 netns {}; ip link set up0 up
+             ip address add {OURS}/24 dev up0; ip route add default via {THEIRS}",
+            far.0.id()
+        ));
+        far.sh(&format!(
+            "ip link set lo up; ip address add {THEIRS}/24 dev eth0; ip link set eth0 up"
+        ));
+        far
+    }
+
+    fn command(&self, script: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args(["--net", "--target", &self.0.id().to_string(), "sh", "-ec", script]);
+        command
+    }
+
+    fn sh(&self, script: &str) -> String {
+        success(harness::run(&mut self.command(script)))
+    }
+
+    /// Does something over there, in a thread.
+    fn serve<T: Send + 'static>(&self, act: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+        let namespace = fs::File::open(format!("/proc/{}/ns/net", self.0.id())).unwrap();
+        std::thread::spawn(move || {
+            nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+            act()
+        })
+    }
+}
+
+impl Drop for Far {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+        let _ = Command::new("ip").args(["link", "delete", "up0"]).status();
+    }
+}
+
+fn sh(script: &str) -> String {
+    success(harness::run(Command::new("sh").args(["-ec", script])))
+}
+
+/// busybox, by the path at which the sandbox has it.
+fn box_at() -> String {
+    let rootfs = folder("tools");
+    if !rootfs.join("bin").exists() {
+        harness::busybox_rootfs(&rootfs);
+    }
+    rootfs.join("bin/busybox").display().to_string()
+}
+
+const SERVE: &str = "mkdir -p /www; echo hello > /www/index.html
+    httpd -p 80 -h /www -vv -f 2> /shared/log & sleep 0.2";
+
+fn get(from: &str) -> String {
+    format!("timeout 20 {} wget -q -O - http://{from}/", box_at())
+}
+
+fn a_published_port_is_reached_from_everywhere() {
+    busybox();
+    let far = Far::new();
+    let container = Background::start(&["-p", "8080:80"], SERVE);
+    for from in ["127.0.0.1:8080", "[::1]:8080", &format!("{OURS}:8080")] {
+        assert_eq!(sh(&get(from)), "hello\n", "{from}");
+    }
+    assert_eq!(far.sh(&get(&format!("{OURS}:8080"))), "hello\n");
+    let script = format!("timeout 20 wget -q -O - http://{OURS}:8080/");
+    assert_eq!(says(&[], &script), "hello\n", "from another container");
+    // Nobody's address was exchanged for another on the way in.
+    let log = fs::read_to_string(container.shared.join("log")).unwrap();
+    assert!(log.contains(&format!("{THEIRS}]:")) && log.contains(&format!("{OURS}]:")), "{log}");
+}
+
+fn an_other_machine_sees_this_ones_address() {
+    busybox();
+    let far = Far::new();
+    let (ready, go) = std::sync::mpsc::channel();
+    let server = far.serve(move || {
+        let listener = std::net::TcpListener::bind((THEIRS, 7000)).unwrap();
+        ready.send(()).unwrap();
+        listener.accept().unwrap().1.ip().to_string()
+    });
+    go.recv().unwrap();
+    says(&[], &format!("echo hello | timeout 20 nc {THEIRS} 7000"));
+    assert_eq!(server.join().unwrap(), OURS);
+}
+
+/// A server that answers each question with the address 192.0.2.77: RFC 1035.
+fn a_name_is_looked_up_by_the_server_that_this_machine_has() {
+    busybox();
+    let far = Far::new();
+    let (ready, go) = std::sync::mpsc::channel();
+    far.serve(move || {
+        let socket = UdpSocket::bind((THEIRS, 53)).unwrap();
+        ready.send(()).unwrap();
+        let mut question = [0; 512];
+        while let Ok((length, from)) = socket.recv_from(&mut question) {
+            let name_end = question[12..length].iter().position(|byte| *byte == 0).unwrap() + 12;
+            let asks_for_ipv4 = question[name_end + 1..name_end + 3] == [0, 1];
+            let mut answer = question[..name_end + 5].to_vec();
+            let count = u8::from(asks_for_ipv4);
+            answer[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, count, 0, 0, 0, 0]);
+            if asks_for_ipv4 {
+                answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 77]);
+            }
+            let _ = socket.send_to(&answer, from);
+        }
+    });
+    go.recv().unwrap();
+    let named = folder("etc").join("resolv.conf");
+    fs::write(&named, format!("nameserver {THEIRS}\n")).unwrap();
+    sh(&format!("mount --bind {} $(readlink -f /etc/resolv.conf)", named.display()));
+    let name = harness::random_name("boat");
+    let said = says(&[], &format!("nslookup {name}.example"));
+    sh("umount $(readlink -f /etc/resolv.conf)");
+    assert!(said.contains("192.0.2.77"), "{said}");
+}
+
+fn the_files_that_name_names_are_its_own() {
+    busybox_changed(serde_json::json!({ "Cmd": ["sh"] }), |rootfs| {
+        fs::create_dir_all(rootfs.join("etc")).unwrap();
+        fs::write(rootfs.join("etc/hosts"), "of the image\n").unwrap();
+    });
+    let name = harness::random_name("boat");
+    let options = ["--hostname", &name, "--add-host", "far:192.0.2.9", "--dns", "192.0.2.53"];
+    let script = "cat /etc/hosts /etc/resolv.conf /etc/hostname
+        ip -4 -o address show dev eth0; stat -c %a:%u:%g /etc/hosts; echo x >> /etc/hosts";
+    let said = says(&options, script);
+    let address = said.split("inet ").nth(1).unwrap().split('/').next().unwrap();
+    for line in
+        [&format!("{address}\t{name}"), "192.0.2.9\tfar", "nameserver 192.0.2.53", "644:0:0"]
+    {
+        assert!(said.lines().any(|one| one == line), "no {line:?} in {said}");
+    }
+    // The image's own file stays as it is, and what we made is no change of the container's.
+    success(harness::run(&mut coracle(&["run", "--name", "kept", IMAGE, "touch", "/etc/mine"])));
+    let changes = success(harness::run(&mut coracle(&["diff", "kept"])));
+    assert_eq!(changes, "C /etc\nA /etc/mine\n");
+    success(harness::run(&mut coracle(&["rm", "kept"])));
+}
+
+fn without_a_network_there_is_a_loopback() {
+    busybox();
+    let said = says(
+        &["--network", "none"],
+        "ip -o link; ping -c1 -W5 127.0.0.1 > /dev/null; cat /etc/hosts",
+    );
+    assert!(said.contains("lo: <LOOPBACK,UP") && !said.contains("eth0"), "{said}");
+    assert!(said.contains("127.0.0.1\tlocalhost"), "{said}");
+}
+
+fn the_hosts_network_is_the_hosts() {
+    busybox();
+    let inside = says(&["--network", "host"], "readlink /proc/self/ns/net");
+    assert_eq!(inside.trim_end(), fs::read_link("/proc/self/ns/net").unwrap().to_str().unwrap());
+}
+
+fn a_container_may_share_anothers_network() {
+    busybox();
+    let _first = Background::start(&["--name", "first"], SERVE);
+    let options = ["--network", "container:first"];
+    assert_eq!(says(&options, "timeout 20 wget -q -O - http://127.0.0.1/"), "hello\n");
+    let other = run_rm(&["--network", "container:nobody"], &["true"]);
+    assert_eq!(other.status.code(), Some(125), "{other:?}");
+}
+
+fn a_port_that_is_taken_is_an_error_before_anything_starts() {
+    busybox();
+    let _taken = std::net::TcpListener::bind("127.0.0.1:8081").unwrap();
+    let output = run_rm(&["-p", "8081:80"], &["echo", "ran"]);
+    assert_refused(&output, &["8081", "in use", "\nhint: "]);
+    let rules = sh("nft list ruleset");
+    assert!(!rules.contains("8081"), "{rules}");
+}
+
+fn ports_that_the_image_exposes_are_published_on_free_ones() {
+    busybox_with(serde_json::json!({ "Cmd": ["sh"], "ExposedPorts": { "80/tcp": {} } }));
+    let _container = Background::start(&["-P", "--name", "web"], SERVE);
+    let said = success(harness::run(&mut coracle(&["port", "web"])));
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(lines.len() == 2 && lines[0].starts_with("80/tcp -> 0.0.0.0:"), "{said}");
+    let port = lines[0].rsplit(':').next().unwrap();
+    assert_eq!(lines[1], format!("80/tcp -> [::]:{port}"));
+    assert_eq!(sh(&get(&format!("127.0.0.1:{port}"))), "hello\n");
+}
+
+fn after_a_kill_the_address_and_the_port_are_free() {
+    busybox();
+    for _ in 0..3 {
+        let mut container = Background::start(&["-p", "8082:80"], SERVE);
+        assert_eq!(sh(&get("127.0.0.1:8082")), "hello\n");
+        container.kill();
+        wait_for("the port", || std::net::TcpListener::bind("0.0.0.0:8082").is_ok());
+        success(harness::run(&mut coracle(&["ps"])));
+        let rules = sh("nft list ruleset");
+        assert!(!rules.contains("8082"), "{rules}");
+    }
+    assert_eq!(fs::read_dir("/run/coracle/networks/coracle0/leases").unwrap().count(), 0);
+}
+
+fn what_can_not_be_is_refused_with_words() {
+    busybox();
+    for (options, word) in [
+        (&["--network", "moon"][..], "moon"),
+        (&["--network", "none", "-p", "80:80"], "--network bridge"),
+        (&["-p", "80:80:80:80"], "80:80:80:80"),
+        (&["-p", "99999:80"], "99999"),
+        (&["--add-host", "nobody"], "nobody"),
+    ] {
+        let output = run_rm(options, &["echo", "ran"]);
+        assert_refused(&output, &[word, "hint: "]);
+    }
+}
+
+fn pruned_the_machine_is_as_it_was() {
+    busybox();
+    let forwards = || fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap();
+    fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
+    let container = Background::start(&[], "");
+    assert_eq!(forwards(), "1\n");
+    let refused = harness::run(&mut coracle(&["network", "prune"]));
+    assert!(refused.stderr.contains("in use"), "{refused:?}");
+    drop(container);
+    success(harness::run(&mut coracle(&["network", "prune"])));
+    assert_eq!(forwards(), "0\n");
+    assert!(!sh("ip -o link").contains("coracle0"));
+    assert!(!sh("nft list ruleset").contains("coracle"));
+    assert!(!fs::exists("/run/coracle/networks").unwrap());
+}
