@@ -14,7 +14,7 @@ harness::kernel_tests!(
     is_125_for_an_unknown_image,
     is_125_for_an_unknown_tag,
     is_125_for_an_image_of_another_machine,
-    is_125_without_root,
+    is_125_for_a_user_whose_store_it_is_not,
     is_125_for_a_flag_that_makes_no_sense,
     is_0_for_help,
     is_the_same_below_an_init,
@@ -98,7 +98,7 @@ fn is_125_for_an_image_of_another_machine() {
     assert_refused(&run_rm(&[], &["true"]), &["linux/s390x"]);
 }
 
-fn is_125_without_root() {
+fn is_125_for_a_user_whose_store_it_is_not() {
     busybox();
     let program = harness::bin("coracle");
     // As nobody, who can reach the program: a copy, because the build folder may be root's alone.
@@ -106,7 +106,7 @@ fn is_125_without_root() {
     let mut command = Command::new("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "/run/tmp/coracle"]);
     let output = harness::run(command.args(["run", "--rm", IMAGE, "true"]));
-    assert_refused(&output, &["only root", "\nhint: "]);
+    assert_refused(&output, &["cannot open the store", "\nhint: "]);
 }
 
 fn is_125_for_a_flag_that_makes_no_sense() {
