@@ -2,7 +2,7 @@
 
 mod machines;
 
-use machines::{Host, Machine, TABLE, container, host, is_reachable, listen, require, sh};
+use machines::{Host, Machine, TABLE, connect, container, host, is_reachable, listen, require, sh};
 use network::neighbours::{Way, look, make_way, take_back};
 use network::nftables::{publish, remove};
 use network::ports::{Protocol, Published};
@@ -98,6 +98,7 @@ fn scene() -> Scene {
     let port = Published { on: None, port: 7001, to: 80, protocol: Protocol::Tcp };
     let addresses = ["10.63.0.2", "fd63::2"].map(machines::ip);
     publish(TABLE, &[port], &addresses).unwrap();
+    container.within(|| ["198.51.100.9:80", "[2001:db8::9]:80"].map(connect)); // the links are up
     Scene { host, container, _servers: servers }
 }
 

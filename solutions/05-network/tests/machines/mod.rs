@@ -11,8 +11,9 @@ use std::time::Duration;
 
 /// Nothing here takes so long, also on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
-/// After so long we believe that nothing comes.
-pub const SILENCE: Duration = Duration::from_millis(700);
+/// After so long we believe that nothing comes. The first packet over a link that has just come up
+/// may be lost, and TCP tries again after one second.
+pub const SILENCE: Duration = Duration::from_millis(1600);
 
 /// Runs a shell command, which has to succeed, and returns what it printed.
 pub fn sh(script: &str) -> String {
