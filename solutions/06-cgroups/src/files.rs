@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result};
 use std::fmt::Display;
-use std::fs;
-use std::io::{Error, ErrorKind};
+use std::fs::{self, OpenOptions};
+use std::io::{Error, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// The file `name` of a group.
@@ -28,16 +28,24 @@ pub fn read(folder: &Path, name: &str) -> Result<String> {
 
 /// Writes `value` in one go: each write(2) to such a file is a command of its own.
 pub fn write(folder: &Path, name: &str, value: impl Display) -> Result<()> {
-    let (path, value) = (file(folder, name), value.to_string());
-    let written = fs::OpenOptions::new()
-        .write(true)
-        .open(&path)
-        .and_then(|mut file| std::io::Write::write_all(&mut file, value.as_bytes()));
-    written.map_err(|error| {
+    write_each(folder, name, &[value])
+}
+
+/// Writes several values, one after the other.
+pub fn write_each(folder: &Path, name: &str, values: &[impl Display]) -> Result<()> {
+    let path = file(folder, name);
+    let context = |error: Error, value: &str| {
         let hint = hint(folder, name, &error);
-        anyhow::Error::new(error)
-            .context(format!("cannot write {value} to {}{hint}", path.display()))
-    })
+        let path = path.display();
+        anyhow::Error::new(error).context(format!("cannot write {value}to {path}{hint}"))
+    };
+    let mut opened =
+        OpenOptions::new().write(true).open(&path).map_err(|error| context(error, ""))?;
+    for value in values {
+        let value = value.to_string();
+        opened.write_all(value.as_bytes()).map_err(|error| context(error, &format!("{value} ")))?;
+    }
+    Ok(())
 }
 
 /// The number in a file that holds one. `max` is none.

@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::sched::CloneFlags;
 use nix::unistd::geteuid;
 use process::Birthplace;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -71,7 +72,7 @@ impl Group {
         let mut folders = Vec::new();
         for (base, folder) in self.places() {
             let above = folder.ancestors().skip(1).take_while(|above| *above != base);
-            let ours = |above: &&Path| !above.exists() || above.ends_with(&PARENT[1..]);
+            let ours = |above: &&Path| above.ends_with(&PARENT[1..]) || !above.exists();
             let mut above: Vec<PathBuf> = above.filter(ours).map(Path::to_owned).collect();
             above.reverse();
             folders.extend(above);
@@ -226,7 +227,7 @@ fn is_crowded(folder: &Path) -> Result<bool> {
 
 fn is_not_found(error: &anyhow::Error) -> bool {
     let errno = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
-    errno.is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+    errno.is_some_and(|error| error.kind() == ErrorKind::NotFound)
 }
 
 impl Ledger {
@@ -234,10 +235,14 @@ impl Ledger {
     /// a group above that others still use stays.
     pub fn remove(&self) -> Result<()> {
         let Ledger(folders) = self;
-        for folder in folders.iter().rev().filter(|folder| folder.exists()) {
+        for folder in folders.iter().rev() {
+            // As a rule it is empty: its processes have ended, and so has what it was made for.
+            match std::fs::remove_dir(folder) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {}
+                _ => continue,
+            }
             if folders.iter().any(|other| other != folder && other.starts_with(folder)) {
-                let _ = std::fs::remove_dir(folder); // one above: EBUSY while it is in use
-                continue;
+                continue; // one above, and others use it
             }
             if has(folder, "cgroup.events") {
                 crate::kill(folder)?

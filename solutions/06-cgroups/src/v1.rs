@@ -7,7 +7,7 @@
 //! (the kernel's Documentation/admin-guide/cgroup-v1).
 
 use crate::devices::Devices;
-use crate::files::{file, has, keyed, make, number, read, write};
+use crate::files::{file, has, keyed, make, number, read, write, write_each};
 use crate::hierarchies::Tree;
 use crate::limits::{Io, IoLimit, Limits};
 use crate::one_by_one::kill_listed;
@@ -60,14 +60,15 @@ fn needed<'a>(group: &'a [Folder], controller: &str) -> Result<&'a Path> {
 /// Makes the folders, those above them as well.
 pub fn create(group: &[Folder]) -> Result<()> {
     for Folder { tree, folder } in group {
+        let has_controller = |name: &str| tree.controllers.iter().any(|one| one == name);
         let above: Vec<&Path> =
             folder.ancestors().take_while(|above| *above != tree.mount_point).collect();
         for one in above.into_iter().rev() {
             make(one)?;
-            if tree.controllers.iter().any(|name| name == "cpuset") {
+            if has_controller("cpuset") {
                 copy_cpuset(one)?;
             }
-            if number(one, "memory.use_hierarchy") == Some(0) {
+            if has_controller("memory") && number(one, "memory.use_hierarchy") == Some(0) {
                 let _ = write(one, "memory.use_hierarchy", 1); // Linux before 5.11 asks for it
             }
         }
@@ -147,7 +148,7 @@ pub fn allow(group: &[Folder], devices: &Devices) -> Result<bool> {
     let Devices::Only(rules) = devices else { return Ok(true) };
     let Some(folder) = of(group, "devices") else { return Ok(false) };
     write(folder, "devices.deny", "a")?;
-    rules.iter().try_for_each(|rule| write(folder, "devices.allow", rule))?;
+    write_each(folder, "devices.allow", rules)?;
     Ok(true)
 }
 
