@@ -159,7 +159,7 @@ fn the_next_command_removes_the_group_of_a_killed_one() {
 fn rm_removes_the_group_of_a_record_that_cannot_be_read() {
     busybox();
     let before = Leaks::snapshot();
-    let mut container = Background::start(&[], "");
+    let mut container = Background::start(&["--network", "none"], "");
     let id = state()["id"].as_str().unwrap().to_owned();
     container.kill();
     fs::write(run_folder().join(&id).join("state.json"), "{").unwrap();
