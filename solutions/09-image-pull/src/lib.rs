@@ -14,27 +14,34 @@
 //! trusted with: to be made for this machine ([`pick_platform`]), to be what it says
 //! (`verified.rs`), and to stay in its folder ([`safe_path`]).
 
+// What is meant, and where it is.
+mod found;
+mod platform;
+mod reference;
+mod registry;
+mod source;
+
+// What may be believed of it.
+mod digest;
+mod documents;
+mod verified;
+
+// How it becomes files; `unpack.rs` is the one to begin with.
 mod attributes;
 mod below;
 mod decompress;
-mod digest;
-mod documents;
 mod entries;
 mod flat;
-mod found;
 mod markers;
-mod parallel;
 mod patient;
-mod platform;
-mod progress;
-mod reference;
-mod registry;
 mod remove;
 mod room;
-mod source;
-mod store;
 mod unpack;
-mod verified;
+
+// Where it stays, and how far it is.
+mod parallel;
+mod progress;
+mod store;
 
 #[cfg(test)]
 mod tests;
