@@ -113,7 +113,7 @@ type Difference = (String, String, String, String);
 
 /// The tables of `DIFFERENCES.md` with this many columns. The last one is the reason.
 fn listed(columns: usize) -> BTreeSet<Difference> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("DIFFERENCES.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/seccomp/DIFFERENCES.md");
     let text = fs::read_to_string(path).unwrap();
     let podmans = text.split("\n## ").find(|part| part.starts_with("podman")).unwrap();
     let mut listed = BTreeSet::new();
