@@ -30,6 +30,8 @@ const LIMIT: Duration = Duration::from_secs(180);
 type Known = &'static [(&'static str, &'static str)];
 
 const PODMAN: Known = &[
+    ("file /etc/resolv.conf", "podman gives a container without a network none"),
+    ("mount /etc/*", ETC),
     ("mount /", NODEV),
     (
         "mount /dev",
@@ -40,7 +42,6 @@ const PODMAN: Known = &[
     ("mount /proc/timer_list", "the same"),
     ("mount /run/.containerenv", "podman's own mark"),
     ("file /run", "made for it"),
-    ("mount /sys", SYSFS),
     ("mount /sys/dev/block", "podman hides the list of disks; docker and we do not"),
     ("mount /sys/fs/cgroup", CGROUP_ROOT),
     ("mount /sys/fs/cgroup/systemd", SYSTEMD),
@@ -55,10 +56,10 @@ const PODMAN: Known = &[
 ];
 
 const DOCKER: Known = &[
+    ("mount /etc/*", ETC),
     ("file /.dockerenv", "docker's own mark"),
     ("mount /", NODEV),
     ("mount /proc/interrupts", INTERRUPTS),
-    ("mount /sys", SYSFS),
     ("mount /sys/fs/cgroup", CGROUP_ROOT),
     ("mount /sys/fs/cgroup/systemd", SYSTEMD),
     ("namespace cgroup", CGROUP_NAMESPACE),
@@ -66,10 +67,9 @@ const DOCKER: Known = &[
 ];
 
 const PORTS: &str = "docker and we let every user listen on low ports and ping, podman does not";
+const ETC: &str = "ours are nosuid, nodev and noexec: a list of names is no program";
 const NODEV: &str = "a device node of an image is dead here, whatever the device filter says of it";
 const INTERRUPTS: &str = "hidden by newer releases of docker, and by us: GHSA-6fw5-f8r9-fgfm";
-const SYSFS: &str =
-    "read-only as a mount: the file system itself may be the host's (--network host)";
 const CGROUP_ROOT: &str = "version 1: the folder with the hierarchies is read-only here";
 const SYSTEMD: &str = "version 1: the hierarchy of systemd limits nothing, and is not mounted";
 const CGROUP_NAMESPACE: &str = "version 1: they leave the host's names of groups to be seen";
@@ -265,9 +265,10 @@ impl Podman {
         wait_for("podman's container", || place.shared.join("ready").exists());
     }
 
-    /// Ends its container, its monitor, and removes the groups that it leaves.
+    /// Ends its container, its monitor, and removes the mount and the groups that it leaves.
     fn end(&self) {
         self.run(&["rm", "-f", "-a", "-t", "0"]);
+        run(Command::new("umount").arg(self.folder.join("root/overlay")));
         let groups = || {
             let place = ["/sys/fs/cgroup", "-depth", "-type", "d", "-path", "*/libpod_parent*"];
             let found = run(Command::new("find").args(place));
