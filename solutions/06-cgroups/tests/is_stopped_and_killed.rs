@@ -67,7 +67,8 @@ fn who_is_frozen_makes_no_progress_and_notices_nothing() {
     assert!(!child.wait().unwrap().success());
 }
 
-const BOMB: &str = "b() { b | b & }; b; sleep 1000";
+/// Doubles until the limit; who could still fork then stays, asleep.
+const BOMB: &str = "b() { b & b & exec sleep 1000; }; b";
 
 fn a_fork_bomb_is_killed_to_the_last() {
     let (group, ledger) = group();
