@@ -64,6 +64,7 @@ const DOCKER: Known = &[
     ("mount /sys/fs/cgroup/systemd", SYSTEMD),
     ("namespace cgroup", CGROUP_NAMESPACE),
     ("status SigIgn:", GO),
+    ("xray links", "docker switches IPv6 off where no network has it, also on the loopback"),
 ];
 
 const PORTS: &str = "docker and we let every user listen on low ports and ping, podman does not";
