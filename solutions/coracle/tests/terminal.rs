@@ -40,7 +40,7 @@ impl Terminal {
         let program = Command::new("setsid")
             .args(["--ctty", "--wait"])
             .arg(harness::bin("coracle"))
-            .args(["run", "--rm"])
+            .args(["run", "--rm", "--network=none"])
             .args(arguments)
             .stdin(slave())
             .stdout(slave())
