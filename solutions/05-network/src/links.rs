@@ -195,9 +195,11 @@ pub fn mtu_to_the_outside(route: &mut Netlink) -> Result<u32> {
     Ok(found.map_or(1500, |link| link.mtu))
 }
 
-/// Does this kernel speak IPv6?
-pub fn has_ipv6() -> bool {
-    std::path::Path::new("/proc/sys/net/ipv6").exists()
+/// Would a new link with this mtu speak IPv6? Not without it in the kernel, nor where it is switched
+/// off, nor if the link can't carry what every link must that does (1280 bytes, RFC 8200).
+pub fn has_ipv6(mtu: u32) -> bool {
+    let off = std::fs::read_to_string("/proc/sys/net/ipv6/conf/default/disable_ipv6");
+    off.is_ok_and(|value| value.trim() == "0") && mtu >= 1280
 }
 
 /// Does this machine pass IPv6 packets on from one link to another? We never make it: a machine

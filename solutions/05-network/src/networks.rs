@@ -77,6 +77,8 @@ impl Network {
         if let Some(record) = known.as_ref().filter(|record| fits(record, subnet)) {
             if record.made && there.is_some() {
                 let mut network = Network { folder, record: record.clone(), _lock: lock };
+                let bridge = &mut network.record.bridge;
+                bridge.prefix6 = bridge.prefix6.filter(|_| links::has_ipv6(bridge.mtu));
                 network.open_doors()?; // somebody may have thrown our rules away
                 return Ok(network);
             }
@@ -243,11 +245,11 @@ fn plan(
              hint: run with --network none or host",
         )?,
     };
-    let prefix6 = match before {
-        Some(record) => record.bridge.prefix6,
-        None => links::has_ipv6().then(random_prefix).transpose()?,
-    };
     let mtu = links::mtu_to_the_outside(route)?;
+    let prefix6 = match before {
+        Some(record) => record.bridge.prefix6.filter(|_| links::has_ipv6(mtu)),
+        None => links::has_ipv6(mtu).then(random_prefix).transpose()?,
+    };
     Ok(Bridge { name, subnet, prefix6, mtu, internal: false })
 }
 

@@ -11,7 +11,7 @@ pub struct Bridge {
     pub name: String,
     /// The IPv4 addresses; the first is the bridge's own.
     pub subnet: Subnet,
-    /// The first 64 bits of the IPv6 addresses, if the kernel speaks IPv6.
+    /// The first 64 bits of the IPv6 addresses, if links speak IPv6 here.
     pub prefix6: Option<Ipv6Addr>,
     /// The largest packet, in bytes.
     pub mtu: u32,

@@ -13,15 +13,15 @@ pub fn ignore_router_advertisements(link: &str) -> Result<()> {
 
 /// Lets ordinary users in the container use ports below 1024, and ask "are you there?" (icmp(7)),
 /// without a privilege: with a network of their own they can't take anybody's place. As docker does.
-pub fn allow_what_harms_nobody() -> Result<()> {
-    write("net/ipv4/ip_unprivileged_port_start", "0")?;
-    // A user namespace does not know all of these groups; then it stays as it is.
+///
+/// Where it can't be, it stays as it is: inside another container /proc/sys is read-only, and a user
+/// namespace does not know all of these groups. Nobody is less safe by it.
+pub fn allow_what_harms_nobody() {
+    let _ = write("net/ipv4/ip_unprivileged_port_start", "0");
     let _ = write("net/ipv4/ping_group_range", "0 2147483647");
-    Ok(())
 }
 
-/// A kernel without IPv6 has no such file, and a container whose /proc/sys can't be written nothing
-/// to lose by it.
+/// A kernel without IPv6 has no such file, and nobody to believe.
 fn write(switch: &str, value: &str) -> Result<()> {
     let path = format!("/proc/sys/{switch}");
     match fs::write(&path, value) {

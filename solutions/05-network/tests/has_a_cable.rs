@@ -18,6 +18,8 @@ harness::kernel_tests!(
     a_hundred_at_once_have_a_hundred_addresses => 180,
     an_address_is_not_given_away_again_at_once,
     a_bridge_that_was_removed_is_made_again,
+    where_ipv6_is_switched_off_there_is_ipv4_alone,
+    a_link_too_narrow_for_ipv6_carries_ipv4_alone,
 );
 
 fn its_network_is_its_own() {
@@ -127,4 +129,43 @@ fn a_bridge_that_was_removed_is_made_again() {
             .status
             .success()
     );
+}
+
+fn where_ipv6_is_switched_off_there_is_ipv4_alone() {
+    let rootfs = rootfs();
+    let switch_off = |value: &str| {
+        for link in ["all", "default"] {
+            fs::write(format!("/proc/sys/net/ipv6/conf/{link}/disable_ipv6"), value).unwrap();
+        }
+    };
+    let show = "ip -o address show dev eth0 scope global";
+    assert!(says(&rootfs, &[], show).contains("inet6 "));
+    switch_off("1");
+    for what_the_bridge_does in ["it stays", "it is made anew"] {
+        let waiting = Waiting::after(&rootfs, &[], "true");
+        let addresses = waiting.net(show);
+        assert!(addresses.contains("inet ") && !addresses.contains("inet6 "), "{addresses}");
+        let bridge = ip("-4 -o address show dev coracle0");
+        let bridge = bridge.split_whitespace().nth(3).unwrap().split('/').next().unwrap();
+        waiting.ping(&rootfs, bridge);
+        drop(waiting);
+        println!("{what_the_bridge_does}");
+        ip("link delete coracle0");
+    }
+    fs::remove_dir_all("/run/coracle/networks").unwrap();
+    says(&rootfs, &[], "true"); // the first network of a machine
+    fs::remove_dir_all("/run/coracle/networks").unwrap();
+    ip("link delete coracle0");
+    switch_off("0");
+    assert!(says(&rootfs, &[], show).contains("inet6 "));
+}
+
+fn a_link_too_narrow_for_ipv6_carries_ipv4_alone() {
+    ip("link add up0 mtu 1279 type veth peer name up1");
+    ip("address add 192.0.2.2/24 dev up0");
+    ip("link set up0 up");
+    ip("route add default via 192.0.2.1");
+    let addresses = says(&rootfs(), &[], "ip -o address show dev eth0 scope global");
+    assert!(addresses.contains("inet ") && !addresses.contains("inet6 "), "{addresses}");
+    ip("link delete up0");
 }

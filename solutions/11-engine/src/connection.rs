@@ -12,6 +12,7 @@ use network::leases::{Lease, Terms};
 use network::ports::{self, Publish};
 use network::{Network, etc};
 use nix::sched::{CloneFlags, setns};
+use nix::sys::stat::{SFlag, fstat};
 use nix::unistd::Pid;
 use rootfs::inside;
 use std::fs::{self, File};
@@ -171,6 +172,13 @@ fn host_file(name: &'static str) -> (&'static str, String) {
 /// A file of another container, which may have put anything in its place.
 fn file_of(root: &Path, name: &'static str) -> Result<(&'static str, String)> {
     let place = inside::inside(root, &Path::new("/etc").join(name))?;
+    let kind = fstat(&place).with_context(|| format!("cannot look at {name}"))?.st_mode;
+    // To open a FIFO means to wait for somebody at its other end.
+    ensure!(
+        SFlag::from_bits_truncate(kind) & SFlag::S_IFMT == SFlag::S_IFREG,
+        "{name} of the other container is no file\n\
+         hint: it has put something else in its place; --network bridge needs nothing of it"
+    );
     let file = File::open(inside::through_descriptor(&place));
     let file = file.with_context(|| format!("cannot open {name} of the other container"))?;
     let mut text = String::new();

@@ -15,8 +15,10 @@ harness::kernel_tests!(
     a_name_is_looked_up_by_the_server_that_this_machine_has,
     the_files_that_name_names_are_its_own,
     without_a_network_there_is_a_loopback,
+    where_no_switch_can_be_turned_there_is_a_loopback_all_the_same,
     the_hosts_network_is_the_hosts,
     a_container_may_share_anothers_network,
+    who_shares_a_network_does_not_wait_for_what_was_put_in_a_files_place,
     a_port_that_is_taken_is_an_error_before_anything_starts,
     ports_that_the_image_exposes_are_published_on_free_ones,
     after_a_kill_the_address_and_the_port_are_free,
@@ -190,6 +192,15 @@ fn without_a_network_there_is_a_loopback() {
     assert!(said.contains("127.0.0.1\tlocalhost"), "{said}");
 }
 
+/// As inside another container.
+fn where_no_switch_can_be_turned_there_is_a_loopback_all_the_same() {
+    busybox();
+    sh("mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys");
+    let output = run_rm(&["--network", "none"], &["ping", "-c1", "-W5", "127.0.0.1"]);
+    sh("umount /proc/sys");
+    success(output);
+}
+
 fn the_hosts_network_is_the_hosts() {
     busybox();
     let inside = says(&["--network", "host"], "readlink /proc/self/ns/net");
@@ -203,6 +214,16 @@ fn a_container_may_share_anothers_network() {
     assert_eq!(says(&options, "timeout 20 wget -q -O - http://127.0.0.1/"), "hello\n");
     let other = run_rm(&["--network", "container:nobody"], &["true"]);
     assert_eq!(other.status.code(), Some(125), "{other:?}");
+}
+
+fn who_shares_a_network_does_not_wait_for_what_was_put_in_a_files_place() {
+    busybox();
+    let script = "umount /etc/hosts && rm -f /etc/hosts && mkfifo /etc/hosts";
+    let _first = Background::start(&["--name", "first", "--cap-add", "SYS_ADMIN"], script);
+    let output = run_rm(&["--network", "container:first"], &["echo", "ran"]);
+    assert_eq!(output.status.code(), Some(125), "{output:?}");
+    let error = &output.stderr;
+    assert!(error.contains("hosts of the other container is no file\nhint: "), "{error}");
 }
 
 fn a_port_that_is_taken_is_an_error_before_anything_starts() {
@@ -256,6 +277,7 @@ fn what_can_not_be_is_refused_with_words() {
 fn pruned_the_machine_is_as_it_was() {
     busybox();
     let forwards = || fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap();
+    let outside = forwards(); // a sandbox has it from the machine
     fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
     let container = Background::start(&[], "");
     assert_eq!(forwards(), "1\n");
@@ -267,4 +289,5 @@ fn pruned_the_machine_is_as_it_was() {
     assert!(!sh("ip -o link").contains("coracle0"));
     assert!(!sh("nft list ruleset").contains("coracle"));
     assert!(!fs::exists("/run/coracle/networks").unwrap());
+    fs::write("/proc/sys/net/ipv4/ip_forward", outside).unwrap();
 }
