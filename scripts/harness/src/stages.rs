@@ -83,6 +83,8 @@ fn leave_the_host(cgroup: &str, host: &str) -> io::Result<nix::Result<()>> {
     if fresh == all {
         safety_cgroup::enter_leaf(cgroup)
             .map_err(at("cannot join the leaf of the safety cgroup"))?;
+        // A new network has this from the machine, where it may be on: coracle or docker was there.
+        let _ = fs::write("/proc/sys/net/ipv4/ip_forward", "0");
     }
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
         .map_err(|error| at("cannot make / private")(error.into()))?;

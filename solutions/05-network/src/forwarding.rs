@@ -5,6 +5,10 @@
 //! It is the whole machine's, so it is turned only when needed, and the caller writes down what it
 //! was ([`needed`]) before it changes ([`turn`]), so that it can be put back ([`put_back`]).
 //!
+//! The kernel turns more with it: `forwarding` of every link, and `accept_redirects` of all of them,
+//! which is always the contrary (`inet_forward_change` in its net/ipv4/devinet.c). What these were
+//! would be lost on the way there and back, so it is written down, too.
+//!
 //! IPv6 has a pitfall: a router does not listen to other routers, so a machine that begins to send
 //! on forgets its own way to the internet, if it heard of it in a router advertisement. `accept_ra`
 //! says "listen all the same" if it is 2, and has to be 2 *before* the switch is turned.
@@ -29,6 +33,18 @@ pub struct Turned {
     pub before: String,
     /// What we make of it.
     pub after: String,
+    /// What the kernel turns with it on the way back, though the way there left it as it is.
+    #[serde(default)]
+    pub kept: Vec<Kept>,
+}
+
+/// A switch that shall have this value again when another one is turned back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// The path below /proc/sys.
+    pub switch: String,
+    /// What it was, and still is.
+    pub value: String,
 }
 
 /// What has to be turned so that packets are sent on; nothing, if they are. In this order.
@@ -44,13 +60,27 @@ pub fn needed(with_ipv6: bool) -> Result<Vec<Turned>> {
         all.push(turned(IPV6, "0", "1"));
     }
     if read(IPV4)?.is_some_and(|value| value == "0") {
-        all.push(turned(IPV4, "0", "1"));
+        all.push(Turned { kept: kept_by_ipv4()?, ..turned(IPV4, "0", "1") });
     }
     Ok(all)
 }
 
+/// A machine that sends nothing on may have links that do, and may believe no redirects.
+fn kept_by_ipv4() -> Result<Vec<Kept>> {
+    let links = names_in("net/ipv4/conf").filter(|link| link != "all");
+    let links = links.map(|link| (format!("net/ipv4/conf/{link}/forwarding"), "1"));
+    let mut kept = Vec::new();
+    for (switch, value) in links.chain([("net/ipv4/conf/all/accept_redirects".to_owned(), "0")]) {
+        if read(&switch)?.as_deref() == Some(value) {
+            kept.push(Kept { switch, value: value.to_owned() });
+        }
+    }
+    Ok(kept)
+}
+
 fn turned(switch: &str, before: &str, after: &str) -> Turned {
-    Turned { switch: switch.to_owned(), before: before.to_owned(), after: after.to_owned() }
+    let [switch, before, after] = [switch, before, after].map(str::to_owned);
+    Turned { switch, before, after, kept: Vec::new() }
 }
 
 /// Turns them. To be called when they are written down.
@@ -73,19 +103,40 @@ pub fn turn(switches: &[Turned]) -> Result<()> {
 
 /// Turns them back, the last one first, unless somebody else has turned them since.
 pub fn put_back(switches: &[Turned]) -> Result<()> {
-    for Turned { switch, before, after } in switches.iter().rev() {
+    for Turned { switch, before, after, kept } in switches.iter().rev() {
+        let mut kept: Vec<&Kept> = kept.iter().collect();
         if read(switch)?.as_ref() == Some(after) {
-            fs::write(path(switch), before)
-                .with_context(|| format!("cannot write {before} to {}", path(switch).display()))?;
+            let mut still = Vec::new();
+            for one in kept {
+                if read(&one.switch)?.as_ref() == Some(&one.value) {
+                    still.push(one);
+                }
+            }
+            kept = still;
+            write_back(switch, before)?;
+        }
+        // Also if it was turned back by somebody else, or by us, who were killed here: had we not
+        // turned it, that would have changed nothing.
+        if read(switch)?.as_ref() == Some(before) {
+            kept.iter().try_for_each(|Kept { switch, value }| write_back(switch, value))?;
         }
     }
     Ok(())
 }
 
+fn write_back(switch: &str, value: &str) -> Result<()> {
+    match fs::write(path(switch), value) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()), // the link has gone
+        outcome => {
+            outcome.with_context(|| format!("cannot write {value} to {}", path(switch).display()))
+        }
+    }
+}
+
 /// What to say to whoever owns the machine: `net.ipv4.ip_forward = 1 (was 0)`.
 impl Display for Turned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Turned { switch, before, after } = self;
+        let Turned { switch, before, after, .. } = self;
         write!(f, "{} = {after} (was {before})", switch.replace('/', "."))
     }
 }

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 harness::kernel_tests!(
     what_is_off_is_turned_on_and_put_back,
+    what_the_kernel_turns_with_it_is_put_back,
     what_is_on_is_left_alone,
     what_somebody_else_has_turned_since_is_left_alone,
     the_way_that_a_router_told_of_is_kept,
@@ -59,6 +60,51 @@ fn what_is_off_is_turned_on_and_put_back() {
     put_back(&turned).unwrap();
     assert_eq!((&*value(V4), &*value(V6)), ("0", "0"));
     assert_eq!(value("ipv6/conf/default/accept_ra"), "1");
+}
+
+/// Of each link `forwarding` and `accept_redirects`, and whether packets are sent on.
+fn all_of_ipv4() -> Vec<String> {
+    let mut all = vec![value(V4)];
+    let links = fs::read_dir("/proc/sys/net/ipv4/conf").unwrap();
+    for link in links.map(|entry| entry.unwrap().file_name().into_string().unwrap()) {
+        for switch in ["forwarding", "accept_redirects"] {
+            let value = value(&format!("ipv4/conf/{link}/{switch}"));
+            all.push(format!("{link}/{switch} = {value}"));
+        }
+    }
+    all.sort();
+    all
+}
+
+fn what_the_kernel_turns_with_it_is_put_back() {
+    sh("ip link add one0 type veth peer name one1");
+    for redirects in ["0", "1"] {
+        off();
+        set("ipv4/conf/all/accept_redirects", redirects);
+        set("ipv4/conf/one0/forwarding", "1");
+        let before = all_of_ipv4();
+        let turned = needed(false).unwrap();
+        turn(&turned).unwrap();
+        put_back(&turned).unwrap();
+        assert_eq!(all_of_ipv4(), before);
+
+        // Killed when the switch was back already.
+        turn(&turned).unwrap();
+        off();
+        put_back(&turned).unwrap();
+        assert_eq!(all_of_ipv4(), before);
+
+        // What somebody else has turned since stays.
+        turn(&turned).unwrap();
+        set("ipv4/conf/one0/forwarding", "0");
+        put_back(&turned).unwrap();
+        assert_eq!(value("ipv4/conf/one0/forwarding"), "0");
+    }
+    set("ipv4/conf/one0/forwarding", "1");
+    let turned = needed(false).unwrap();
+    turn(&turned).unwrap();
+    sh("ip link delete one0");
+    put_back(&turned).unwrap(); // a link that has gone is no error
 }
 
 fn what_is_on_is_left_alone() {

@@ -277,8 +277,16 @@ fn what_can_not_be_is_refused_with_words() {
 fn pruned_the_machine_is_as_it_was() {
     busybox();
     let forwards = || fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap();
-    let outside = forwards(); // a sandbox has it from the machine
-    fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
+    let ipv4 = "/proc/sys/net/ipv4";
+    fs::write(format!("{ipv4}/ip_forward"), "0").unwrap();
+    fs::write(format!("{ipv4}/conf/all/accept_redirects"), "0").unwrap();
+    fs::write(format!("{ipv4}/conf/lo/forwarding"), "1").unwrap();
+    let all = || {
+        let lines = sh(&format!("grep . {ipv4}/conf/*/accept_redirects {ipv4}/conf/*/forwarding"));
+        let others = lines.lines().filter(|line| !line.contains("/co0")); // a cable goes slowly
+        others.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let before = all();
     let container = Background::start(&[], "");
     assert_eq!(forwards(), "1\n");
     let refused = harness::run(&mut coracle(&["network", "prune"]));
@@ -286,8 +294,8 @@ fn pruned_the_machine_is_as_it_was() {
     drop(container);
     success(harness::run(&mut coracle(&["network", "prune"])));
     assert_eq!(forwards(), "0\n");
+    assert_eq!(all(), before);
     assert!(!sh("ip -o link").contains("coracle0"));
     assert!(!sh("nft list ruleset").contains("coracle"));
     assert!(!fs::exists("/run/coracle/networks").unwrap());
-    fs::write("/proc/sys/net/ipv4/ip_forward", outside).unwrap();
 }
