@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
@@ -113,7 +114,10 @@ impl Network {
     pub(crate) fn live_leases(&self) -> Result<Vec<PathBuf>> {
         let folder = self.leases_folder();
         let mut live = Vec::new();
-        let entries = fs::read_dir(&folder);
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(live), // half removed
+            entries => entries,
+        };
         for entry in entries.with_context(|| format!("cannot read {}", folder.display()))? {
             let path = entry?.path();
             let Ok(file) = File::open(&path) else { continue }; // given back a moment ago
@@ -135,7 +139,7 @@ fn give_back(path: &Path) -> Result<()> {
         links::remove(&mut Netlink::route()?, &link_name(ip))?;
     }
     fs::remove_file(path).or_else(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Ok(()),
+        ErrorKind::NotFound => Ok(()),
         _ => Err(error).with_context(|| format!("cannot remove {}", path.display())),
     })
 }

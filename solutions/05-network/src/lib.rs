@@ -18,6 +18,7 @@ pub mod files;
 pub mod forwarding;
 pub mod leases;
 pub mod links;
+mod lock;
 pub mod neighbours;
 pub mod netlink;
 pub mod networks;

@@ -14,16 +14,16 @@
 
 use crate::forwarding::{self, Turned};
 use crate::links::{self, Link};
+use crate::lock::{lock, made_and_locked};
 use crate::neighbours::{self, Place};
 use crate::netlink::Netlink;
 use crate::{Bridge, Subnet, bridge, leases, nftables};
 use anyhow::{Context, Result, bail, ensure};
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::Flock;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io::{ErrorKind, IsTerminal, Read, Write, stderr};
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// Where all networks of this machine are. It is no matter of `CORACLE_RUN`: whoever keeps the state
@@ -63,14 +63,7 @@ impl Network {
     pub fn open(subnet: Option<Subnet>) -> Result<Network> {
         let name = BRIDGE.to_owned();
         let folder = Path::new(FOLDER).join(&name);
-        let leases = folder.join("leases");
-        DirBuilder::new().recursive(true).mode(0o700).create(&leases).with_context(|| {
-            format!(
-                "cannot create {}\nhint: only root may: run it again with sudo",
-                leases.display()
-            )
-        })?;
-        let lock = lock(&folder)?;
+        let lock = made_and_locked(&folder)?;
         let mut route = Netlink::route()?;
         let there = links::link(&mut route, &name)?;
         let known = Record::read(&folder)?;
@@ -162,7 +155,8 @@ impl Network {
         if !folder.exists() {
             return Ok(());
         }
-        let lock = lock(&folder)?;
+        let Some(lock) = lock(&folder)? else { return Ok(()) };
+        let _held: Network; // until the folder is gone
         if let Some(record) = Record::read(&folder)? {
             let network = Network { folder: folder.clone(), record, _lock: lock };
             let leases = network.live_leases()?;
@@ -180,6 +174,7 @@ impl Network {
             }
             forwarding::put_back(&network.record.turned)?;
             links::remove(&mut Netlink::route()?, name)?;
+            _held = network;
         }
         fs::remove_dir_all(&folder)
             .with_context(|| format!("cannot remove {}", folder.display()))?;
@@ -195,7 +190,7 @@ pub fn sweep() -> Result<()> {
         if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             continue;
         }
-        let lock = lock(&folder)?;
+        let Some(lock) = lock(&folder)? else { continue };
         if let Some(record) = Record::read(&folder)? {
             Network { folder, record, _lock: lock }.live_leases()?;
         }
@@ -304,13 +299,6 @@ pub(crate) fn write(path: &Path, text: &[u8]) -> Result<()> {
     fs::write(&new, text)
         .and_then(|()| fs::rename(&new, path))
         .with_context(|| format!("cannot write {}", path.display()))
-}
-
-fn lock(folder: &Path) -> Result<Flock<File>> {
-    let file = File::open(folder).with_context(|| format!("cannot open {}", folder.display()))?;
-    Flock::lock(file, FlockArg::LockExclusive)
-        .map_err(|(_, errno)| errno)
-        .with_context(|| format!("cannot lock {}", folder.display()))
 }
 
 #[cfg(test)]
