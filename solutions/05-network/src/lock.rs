@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{self, DirBuilder, File};
-use std::io::ErrorKind;
+use std::io::{Error, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 
@@ -16,9 +16,12 @@ pub fn made_and_locked(folder: &Path) -> Result<Flock<File>> {
     let failed = |folder: &Path| {
         format!("cannot create {}\nhint: only root may: run it again with sudo", folder.display())
     };
-    for _ in 0..TRIES {
+    let goes =
+        |error: &Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::AlreadyExists);
+    for _ in 1..TRIES {
         match make(folder) {
-            Err(error) if error.kind() == ErrorKind::NotFound => continue, // its parent goes, too
+            // It goes, and its parent with it, while we look.
+            Err(error) if goes(&error) => continue,
             made => made.with_context(|| failed(folder))?,
         }
         if let Some(lock) = lock(folder)? {
@@ -28,6 +31,7 @@ pub fn made_and_locked(folder: &Path) -> Result<Flock<File>> {
             return Ok(lock);
         }
     }
+    make(folder).with_context(|| failed(folder))?;
     bail!("cannot make {}: it is removed again and again", folder.display())
 }
 
