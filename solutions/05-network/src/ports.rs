@@ -36,7 +36,7 @@ pub enum Protocol {
 pub struct Publish {
     /// The address of this machine; `None` is all it has.
     pub on: Option<IpAddr>,
-    /// The ports out here; `None` is any that are free.
+    /// The ports out here; `None` is any that are free, also written 0.
     pub outside: Option<RangeInclusive<u16>>,
     /// The ports of the container. If there is one alone and many outside, any of those will do.
     pub inside: RangeInclusive<u16>,

@@ -74,6 +74,12 @@ impl Connection {
         let ports = published(request, exposed)?;
         Ok(match &request.network {
             Wish::Bridge if !network::links::may_change()? => {
+                ensure!(
+                    ports.is_empty(),
+                    "without root there is no bridge, and nothing to publish {} on\n\
+                     hint: run it with sudo, or with --network host, where its ports are the host's",
+                    listed(&ports)
+                );
                 let _ = writeln!(
                     stderr(),
                     "coracle: without root there is no bridge: the container has no network"
@@ -84,12 +90,21 @@ impl Connection {
                 let network = Network::open(None)?;
                 Connection::Bridge(Box::new(network.lease(ports::reserve(&ports)?)?))
             }
+            Wish::Host => {
+                if !ports.is_empty() {
+                    let _ = writeln!(
+                        stderr(),
+                        "coracle: published ports are discarded when using host network mode: {}",
+                        listed(&ports)
+                    );
+                }
+                Connection::Host
+            }
             _ if !ports.is_empty() => {
                 bail!(
                     "ports can be published with --network bridge alone\nhint: leave out -p and -P"
                 )
             }
-            Wish::Host => Connection::Host,
             Wish::None => Connection::None,
             Wish::Container(name) => shared_with(name)?,
         })
@@ -198,6 +213,10 @@ fn published(request: &Request, exposed: &[String]) -> Result<Vec<Publish>> {
         }
     }
     Ok(all)
+}
+
+fn listed(ports: &[Publish]) -> String {
+    ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// The network of a running container.

@@ -205,6 +205,10 @@ fn the_hosts_network_is_the_hosts() {
     busybox();
     let inside = says(&["--network", "host"], "readlink /proc/self/ns/net");
     assert_eq!(inside.trim_end(), fs::read_link("/proc/self/ns/net").unwrap().to_str().unwrap());
+    // As docker does, which says so: what listens in there listens on the host anyway.
+    let output = run_rm(&["--network", "host", "-p", "8083:80"], &["netstat", "-ltn"]);
+    assert!(output.stderr.contains("8083:80"), "{output:?}");
+    assert!(!success(output).contains("8083"));
 }
 
 fn a_container_may_share_anothers_network() {
@@ -237,7 +241,13 @@ fn a_port_that_is_taken_is_an_error_before_anything_starts() {
 
 fn ports_that_the_image_exposes_are_published_on_free_ones() {
     busybox_with(serde_json::json!({ "Cmd": ["sh"], "ExposedPorts": { "80/tcp": {} } }));
-    let _container = Background::start(&["-P", "--name", "web"], SERVE);
+    for options in [&["-P", "--name", "web"][..], &["-p", "0:80", "--name", "web"]] {
+        reached_on_a_free_port(options);
+    }
+}
+
+fn reached_on_a_free_port(options: &[&str]) {
+    let _container = Background::start(options, SERVE);
     let said = success(harness::run(&mut coracle(&["port", "web"])));
     let lines: Vec<&str> = said.lines().collect();
     assert!(lines.len() == 2 && lines[0].starts_with("80/tcp -> 0.0.0.0:"), "{said}");

@@ -39,6 +39,7 @@ harness::kernel_tests!(
     a_container_that_became_another_user_ends_with_its_program,
     ten_at_once => 120,
     an_image_with_users_needs_numbers_set_aside,
+    what_cannot_be_published_without_root_is_refused,
     a_system_that_forbids_it_is_named,
     xray_tells_whose_container_it_is,
     root_gets_no_user_namespace,
@@ -431,6 +432,16 @@ fn an_image_with_users_needs_numbers_set_aside() {
     ];
     let said = sailor.succeeds(&all);
     assert!(said.starts_with("0\n"), "{said}");
+}
+
+fn what_cannot_be_published_without_root_is_refused() {
+    let sailor = Sailor::new();
+    let publish = ["run", "--rm", "-p", "127.0.0.1:8080:80", "-p", "90/udp"];
+    let refused = sailor.coracle(&[&publish[..], &[&sailor.image, "echo", "ran"]].concat());
+    assert_eq!((refused.status.code(), &*refused.stdout), (Some(125), ""), "{refused:?}");
+    for words in ["127.0.0.1:8080:80/tcp, 90/udp", "\nhint: "] {
+        assert!(refused.stderr.contains(words), "no {words:?} in {}", refused.stderr);
+    }
 }
 
 fn a_system_that_forbids_it_is_named() {

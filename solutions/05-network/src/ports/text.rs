@@ -19,7 +19,7 @@ impl FromStr for Publish {
         };
         let (on, ports) = address_and_ports(rest)?;
         let (outside, inside) = match ports.split_once(':') {
-            Some(("", inside)) => (None, inside), // as in 127.0.0.1::80
+            Some(("" | "0", inside)) => (None, inside), // as in 127.0.0.1::80
             Some((outside, inside)) => (Some(range(outside)?), inside),
             None => (None, ports),
         };
@@ -92,6 +92,27 @@ impl Display for Protocol {
     }
 }
 
+/// As one may write it: `127.0.0.1:8080:80/tcp`.
+impl Display for Publish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let range = |range: &RangeInclusive<u16>| match (range.start(), range.end()) {
+            (first, last) if first == last => first.to_string(),
+            (first, last) => format!("{first}-{last}"),
+        };
+        match self.on {
+            Some(IpAddr::V4(ip)) => write!(f, "{ip}:")?,
+            Some(IpAddr::V6(ip)) => write!(f, "[{ip}]:")?,
+            None => (),
+        }
+        match &self.outside {
+            Some(outside) => write!(f, "{}:", range(outside))?,
+            None if self.on.is_some() => f.write_str(":")?,
+            None => (),
+        }
+        write!(f, "{}/{}", range(&self.inside), self.protocol)
+    }
+}
+
 /// As `docker ps` shows it: `127.0.0.1:8080->80/tcp`.
 impl Display for Published {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -119,6 +140,8 @@ mod tests {
             Publish { on: None, outside: None, inside: 80..=80, protocol: Protocol::Tcp };
         assert_eq!(publish("80"), expected);
         assert_eq!(publish("80/tcp"), expected);
+        assert_eq!(publish("0:80"), expected); // any that is free, as for bind(2)
+        assert_eq!(publish("127.0.0.1:0:80"), publish("127.0.0.1::80"));
     }
 
     #[test]
@@ -198,6 +221,9 @@ mod tests {
             let expected = Publish {
                 on, outside: Some(first..=first + count), inside: to..=to + count, protocol,
             };
+            prop_assert_eq!(publish(&expected.to_string()), expected.clone());
+            let any = Publish { outside: None, ..expected.clone() };
+            prop_assert_eq!(publish(&any.to_string()), any);
             prop_assert_eq!(publish(&text), expected);
         }
 
