@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-words='sysrq-trigger|reboot|kexec|poweroff|/dev/(sd|vd|nvme|mem|kmem|port)|:\(\) *\{'
+words='sysrq-trigger|harmful|reboot|kexec|poweroff|/dev/(sd|vd|nvme|mem|kmem|port)|:\(\) *\{'
 
 # Prints the lines that break the rule.
 offences() { # files

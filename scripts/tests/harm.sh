@@ -10,13 +10,13 @@ chmod 755 "$work"
 mkdir -p "$work"/rootfs/{bin,dev,proc,sys,tmp}
 cp "$(scripts/find-busybox)" "$work/rootfs/bin/busybox"
 ln -s busybox "$work/rootfs/bin/sh"
-cc -O1 -static -o "$work/rootfs/harmful" solutions/07-confinement/tests/harmful.c
+cc -O1 -static -o "$work/rootfs/attacker" solutions/07-confinement/tests/harmful.c # harmless: it is not run here
 
 fail() { echo "$1"; sed 's/^/    /' "$work/said"; exit 1; }
 has() { grep -qxF -- "$1" "$work/said"; }
 # Runs a script in a new lab, in which "inside CHAPTER… WORD" runs the attacker in that container.
 in_lab() { # seconds, script
-  local inside="inside() { local word=\${!#}; set -- \"\${@:1:\$#-1}\"; $programs/\"\$1\" \"\${@:2}\" --rootfs $work/rootfs /harmful \$word; }"
+  local inside="inside() { local word=\${!#}; set -- \"\${@:1:\$#-1}\"; $programs/\"\$1\" \"\${@:2}\" --rootfs $work/rootfs /attacker \$word; }"
   status=0
   scripts/lab --timeout "$1" bash -c "$inside"$'\n'"$2" > "$work/said" 2>&1 || status=$?
 }

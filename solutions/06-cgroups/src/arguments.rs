@@ -30,7 +30,7 @@ pub struct Options {
     #[arg(long)]
     pub oom_kill_disable: bool,
     /// How many CPUs' time at most, such as 0.5
-    #[arg(long, value_name = "NUMBER", value_parser = hundredths)]
+    #[arg(long, value_name = "NUMBER", value_parser = quota)]
     pub cpus: Option<u64>,
     /// The period of --cpu-quota, in microseconds [default: 100000]
     #[arg(long, value_name = "MICROSECONDS")]
@@ -150,19 +150,18 @@ impl Options {
     fn cpu_max(&self) -> Result<Option<(u64, u64)>> {
         let quota = self.cpu_quota.filter(|quota| *quota > 0); // docker: 0 and less is no limit
         let period = self.cpu_period.filter(|period| *period > 0);
-        if let Some(hundredths) = self.cpus.filter(|hundredths| *hundredths > 0) {
+        if let Some(asked) = self.cpus.filter(|asked| *asked > 0) {
             ensure!(
                 quota.is_none() && period.is_none(),
                 "--cpus says the same as --cpu-period and --cpu-quota\nhint: give the one or the others"
             );
             let machine = cpu_list::parse(&cpu_list::cpus()).map_or(1, |cpus| cpus.len()) as u64;
             ensure!(
-                hundredths <= machine * 100,
-                "--cpus {}.{:02} is more than this machine has\nhint: 0.01 to {machine}.00",
-                hundredths / 100,
-                hundredths % 100
+                asked <= machine * PERIOD,
+                "--cpus {} is more than this machine has\nhint: 0.01 to {machine}",
+                asked as f64 / PERIOD as f64
             );
-            return Ok(Some((hundredths * PERIOD / 100, PERIOD)));
+            return Ok(Some((asked, PERIOD)));
         }
         if let Some(period) = period {
             ensure!(
@@ -261,13 +260,15 @@ fn or_minus_one(text: &str) -> Result<Any, String> {
     if text == "-1" { Ok(Any::Unlimited) } else { size::parse(text).map(Any::Bytes) }
 }
 
-/// A number with at most two decimals that count, as hundredths: a quota in whole milliseconds.
-fn hundredths(text: &str) -> Result<u64, String> {
+/// A number of CPUs, as microseconds of each period. The kernel takes no less than a millisecond.
+fn quota(text: &str) -> Result<u64, String> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let number = text.parse::<f64>().ok().filter(|number| plain && *number < 1e6);
-    match number.map(|number| (number * 100.0).round() as u64) {
-        Some(0) if number > Some(0.0) => Err("the least is 0.01".to_owned()),
-        Some(hundredths) => Ok(hundredths),
+    match number.map(|number| (number, (number * PERIOD as f64).round() as u64)) {
+        Some((number, quota)) if number > 0.0 && quota < PERIOD / 100 => {
+            Err("the least is 0.01".to_owned())
+        }
+        Some((_, quota)) => Ok(quota),
         None => Err(format!("{text:?} is no number of CPUs\nhint: such as 0.5 or 2")),
     }
 }
@@ -338,13 +339,14 @@ mod tests {
         let of = |words| limits(words).map(|limits| limits.cpu_max);
         assert_eq!(of("--cpus 0.5"), Ok(Some((50_000, 100_000))));
         assert_eq!(of("--cpus .25"), Ok(Some((25_000, 100_000))));
+        assert_eq!(of("--cpus 0.125"), Ok(Some((12_500, 100_000))));
         assert_eq!(of("--cpu-quota 20000"), Ok(Some((20_000, 100_000))));
         assert_eq!(of("--cpu-quota 20000 --cpu-period 10000"), Ok(Some((20_000, 10_000))));
         assert_eq!(of("--cpu-period 10000"), Ok(None));
         for (words, why) in [
             ("--cpus 99999", "more than this machine has"),
             ("--cpus 0.5 --cpu-quota 1000", "the one or the others"),
-            ("--cpus 0.001", "the least is 0.01"),
+            ("--cpus 0.005", "the least is 0.01"),
             ("--cpus half", "no number"),
             ("--cpus nan", "no number"),
             ("--cpus 1e3", "no number"),

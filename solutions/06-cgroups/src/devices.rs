@@ -8,11 +8,12 @@
 use anyhow::{Context, Result, bail, ensure};
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
-use nix::sys::stat::{FileStat, Mode, SFlag, major, makedev, minor, mknodat, stat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstatat, major, makedev, minor, mknodat, stat, umask};
 use nix::unistd::{Gid, Uid, fchownat};
 use rootfs::inside::inside_or_new;
+use std::ffi::OsStr;
 use std::fmt;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -163,7 +164,11 @@ impl Device {
         let (parent, name) = (parent.unwrap_or(&self.target), name.unwrap_or_default());
         let folder = inside_or_new(root, parent, true)?;
         let device = makedev(major(file.st_rdev), minor(file.st_rdev));
-        match mknodat(&folder, name, kind, Mode::from_bits_truncate(file.st_mode), device) {
+        let umask_before = umask(Mode::empty()); // mknod(2) takes the umask from the mode
+        let made = mknodat(&folder, name, kind, Mode::from_bits_truncate(file.st_mode), device);
+        umask(umask_before);
+        match made {
+            Err(Errno::EEXIST) if is_device(&folder, name, file.st_rdev) => Ok(()),
             Ok(()) => {
                 let (user, group) = (Uid::from_raw(file.st_uid), Gid::from_raw(file.st_gid));
                 fchownat(&folder, name, Some(user), Some(group), AtFlags::AT_SYMLINK_NOFOLLOW)
@@ -191,6 +196,11 @@ impl Device {
         };
         Ok((file, kind))
     }
+}
+
+/// Is this the device of that number already?
+fn is_device(folder: &OwnedFd, name: &OsStr, number: u64) -> bool {
+    fstatat(folder, name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok_and(|found| found.st_rdev == number)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use crate::limits::Limits;
 use crate::usage::Usage;
 use crate::{born_in, delegated, device_filter, enable, limit, mounts, v1};
 use anyhow::{Context, Result, bail, ensure};
+use nix::errno::Errno;
 use nix::sched::CloneFlags;
 use nix::unistd::geteuid;
 use process::Birthplace;
@@ -227,7 +228,8 @@ fn is_crowded(folder: &Path) -> Result<bool> {
 
 fn is_not_found(error: &anyhow::Error) -> bool {
     let errno = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
-    errno.is_some_and(|error| error.kind() == ErrorKind::NotFound)
+    let is_gone = |error: &std::io::Error| error.raw_os_error() == Some(Errno::ENODEV as i32);
+    errno.is_some_and(|error| error.kind() == ErrorKind::NotFound || is_gone(error))
 }
 
 impl Ledger {

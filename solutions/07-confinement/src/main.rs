@@ -62,8 +62,9 @@ fn run() -> Result<u8> {
         group.mount(&root)?; //              /sys/fs/cgroup: its own limits, to be read
         identity::mqueue(&root)?; //         the mailboxes of our own IPC namespace
         identity::names(&hostname, None)?; // of our own UTS namespace
+        rights.show(&root)?; //              --privileged: the whole machine
         container.volumes.iter().try_for_each(|volume| volume.mount(&root))?;
-        rights.hide_or_show(&root)?; //      what knows or changes the whole machine
+        rights.hide(&root)?; //              what knows or changes the whole machine
         terminal.iter().try_for_each(|terminal| terminal.attach(&root))?;
         rootfs::pivot(&root)?; //            the old root is gone
         confine::confine(&confinement, &user)?; // and now most of root's power

@@ -48,8 +48,14 @@ impl Rights {
         if self.privileged { Ok(Devices::All) } else { Devices::with(more) }
     }
 
-    /// Hides what knows or changes the whole machine, or with `--privileged` shows all of it.
-    pub fn hide_or_show(&self, root: &Path) -> Result<()> {
-        if self.privileged { privileged::show(root) } else { rootfs::hide(root) }
+    /// With `--privileged`, shows all of the machine: to be called before volumes cover `/sys` or
+    /// `/dev`, as those are not ours to change.
+    pub fn show(&self, root: &Path) -> Result<()> {
+        if self.privileged { privileged::show(root) } else { Ok(()) }
+    }
+
+    /// Hides what knows or changes the whole machine, volumes or not; with `--privileged` nothing.
+    pub fn hide(&self, root: &Path) -> Result<()> {
+        if self.privileged { Ok(()) } else { rootfs::hide(root) }
     }
 }

@@ -13,7 +13,7 @@ pub struct User {
     pub groups: Vec<u32>,
 }
 
-/// −1 means "leave it as it is" to setuid(2), which would be root.
+/// −1 is nobody: setresuid(2) and chown(2) take it for "leave it as it is".
 const HIGHEST: u32 = u32::MAX - 1;
 
 impl FromStr for User {

@@ -103,8 +103,9 @@ pub fn run(request: &Request) -> Result<u8> {
             request.devices.iter().try_for_each(|device| device.make(root))?;
             identity::mqueue(root)?; //                  the mailboxes of our own IPC namespace
             identity::names(command.hostname(), None)?; // of our own UTS namespace
+            request.rights.show(root)?; //               --privileged: the whole machine
             request.volumes.iter().try_for_each(|volume| volume.mount(root))?;
-            request.rights.hide_or_show(root)?; //       what knows or changes the whole machine
+            request.rights.hide(root)?; //               what knows or changes the whole machine
             prepare_files(request, &command, root)?;
             terminal.iter().try_for_each(|terminal| terminal.attach(root))?;
             rootfs::pivot(root)?; //                     the old root is gone

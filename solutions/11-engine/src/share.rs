@@ -26,8 +26,8 @@ impl Share {
 
     /// Decides which folders the group will have, to be written down before they are made.
     ///
-    /// Where there is no group to be had, a container without limits runs all the same. An ordinary
-    /// user's needs none: its root can't open a device that the user can't.
+    /// An ordinary user's container without limits runs without one, too: its root can't open a device
+    /// that the user can't. So does one that may open all devices. Any other needs the device filter.
     pub fn plan(&mut self, id: &str) -> Result<Vec<PathBuf>> {
         match Group::plan(self.parent.as_deref(), id) {
             Ok(group) => {
@@ -36,10 +36,9 @@ impl Share {
                 Ok(folders)
             }
             Err(error) if self.limits.is_empty() && self.parent.is_none() => {
-                if users::is_initial() {
-                    say(&format!(
-                        "warning: no cgroup, so nothing limits devices either: {error:#}"
-                    ));
+                if users::is_initial() && self.devices != Devices::All {
+                    return Err(error)
+                        .context("nothing would keep it from the disks of this machine");
                 }
                 Ok(Vec::new())
             }
