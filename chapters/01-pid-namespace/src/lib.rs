@@ -32,7 +32,7 @@ pub use signals::Signals;
 
 use anyhow::{Context, Result};
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::prctl::set_pdeathsig;
+use nix::sys::prctl::{set_dumpable, set_pdeathsig};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::unistd::Pid;
 use rustix::process::{WaitId, WaitIdOptions, WaitOptions, waitid};
@@ -125,6 +125,7 @@ fn exit_code(status: Option<i32>, signal: Option<i32>) -> u8 {
 /// (wait(2)). Orphans' zombies pile up where PID 1 never asks. This is what `docker run --init`
 /// puts into a container.
 pub fn init(child: impl FnOnce() -> Result<Infallible>) -> Result<Infallible> {
+    set_dumpable(false)?; // we never exec: our memory is our caller's, and no business of the command
     let signals = Signals::block_with_sigchld()?;
     let command = start(CloneFlags::empty(), |_| Ok(()), child)?;
     // We never exec, so close-on-exec never comes. Among what we close is the channel to our own
