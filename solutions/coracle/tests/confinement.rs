@@ -11,6 +11,7 @@ use std::time::Duration;
 
 harness::kernel_tests!(
     is_confined_when_nobody_says_otherwise,
+    an_init_shows_nothing_of_its_caller,
     the_flags_are_dockers,
     groups_are_found_by_name,
     privileged_is_all_that_we_have,
@@ -23,6 +24,17 @@ const STATUS: &str = "cat /proc/self/status";
 fn line<'a>(status: &'a str, name: &str) -> &'a str {
     let found = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     found.expect("the kernel has this line").trim()
+}
+
+/// It never executes anything, so its memory is still that of the program outside.
+fn an_init_shows_nothing_of_its_caller() {
+    busybox();
+    let secret = harness::random_name("secret");
+    let mut command = coracle(&["run", "--rm", "--init", IMAGE, "cat", "/proc/1/environ"]);
+    let output = harness::run(command.env("SECRET", &secret));
+    assert!(!output.status.success(), "{output:?}");
+    assert!(!output.stdout.contains(&secret), "{output:?}");
+    assert!(output.stderr.contains("Permission denied"), "{output:?}");
 }
 
 fn is_confined_when_nobody_says_otherwise() {
