@@ -68,8 +68,9 @@ fn the_program_cannot_be_overwritten_from_inside() {
         "ls -l /proc/1/exe; for how in '>' '>>'; do sh -c \"echo evil $how /proc/1/exe\"; done 2>&1
         mount -o remount,rw,bind /proc/1/exe 2>&1; dd if=/etc/passwd of=/proc/1/exe 2>&1; true";
     let mut command = Command::new(&program);
-    let text =
-        success(harness::run(command.args(["run", "--rm", "--init", IMAGE, "sh", "-c", script])));
+    // With SYS_PTRACE: without it nobody may even look at /proc/1/exe.
+    command.args(["run", "--rm", "--init", "--cap-add", "SYS_PTRACE", IMAGE, "sh", "-c", script]);
+    let text = success(harness::run(&mut command));
     // Without the protection it is merely busy, and that ends when the last of its copies does.
     let protected = text.contains("Read-only file system") || text.contains("/memfd:coracle");
     assert!(protected, "{text}");
