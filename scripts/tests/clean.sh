@@ -56,7 +56,7 @@ cp "$(scripts/find-busybox)" "$folder/rootfs/bin/busybox"
 scripts/pack "$folder/rootfs" "$folder/layout:latest" > /dev/null
 mkfifo "$folder/hold"
 scripts/as-root env CORACLE_ROOT="$CORACLE_ROOT" CORACLE_RUN="$CORACLE_RUN" \
-  "$coracle" run --rm -i "oci:$folder/layout:latest" /bin/busybox cat < "$folder/hold" > "$folder/said" &
+  "$coracle" run --rm --network none -i "oci:$folder/layout:latest" /bin/busybox cat < "$folder/hold" > "$folder/said" &
 holder=$!
 exec {hold}> "$folder/hold"
 echo afloat >&"$hold"
