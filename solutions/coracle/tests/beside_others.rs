@@ -15,6 +15,7 @@ use machine::*;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -269,7 +270,23 @@ impl Podman {
     /// Ends its container, its monitor, and removes the mount and the groups that it leaves.
     fn end(&self) {
         self.run(&["rm", "-f", "-a", "-t", "0"]);
-        run(Command::new("umount").arg(self.folder.join("root/overlay")));
+        // Its monitor starts a podman that tidies up, which mounts what it tidies once more.
+        let its_own = self.folder.join("");
+        let its_own = its_own.as_os_str().as_bytes();
+        wait_for("the end of podman's processes", || {
+            let processes = fs::read_dir("/proc").expect("/proc").flatten();
+            let mut lines = processes.filter_map(|one| fs::read(one.path().join("cmdline")).ok());
+            !lines.any(|line| line.windows(its_own.len()).any(|part| part == its_own))
+        });
+        let overlay = self.folder.join("root/overlay");
+        wait_for("the end of podman's mount", || {
+            let mounts = fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
+            let is_there = mounts.contains(&*overlay.to_string_lossy());
+            if is_there {
+                run(Command::new("umount").arg(&overlay)); // one of them; and look again
+            }
+            !is_there
+        });
         let groups = || {
             let place = ["/sys/fs/cgroup", "-depth", "-type", "d", "-path", "*/libpod_parent*"];
             let found = run(Command::new("find").args(place));
