@@ -5,11 +5,12 @@
 //! `systemd-run --user --scope -p Delegate=yes`. We take the highest group above our own that we may
 //! write to: only within it does the kernel let us move a process from one group to another.
 
+use crate::files;
 use crate::hierarchies::Tree;
-use crate::{enter, files};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// May we make groups in this one, and put processes into them?
@@ -48,10 +49,31 @@ pub fn base(tree: &Tree) -> Result<PathBuf> {
     Ok(base.to_owned())
 }
 
-/// We are in the very group that is to hand controllers down, which then must have no processes:
-/// so we move into one of our own below it. Others that are in it have to do the same.
+/// We are in the very group that is to hand controllers down, which then must have no processes.
+/// So all who are in it move into one below it: we, and who has started us and waits.
 fn step_aside(base: &Path) -> Result<()> {
     let leaf = base.join("coracle-itself");
     files::make(&leaf)?;
-    enter(&leaf).context("cannot step aside")
+    for _ in 0..100 {
+        let all = files::read(base, "cgroup.procs")?;
+        if all.trim().is_empty() {
+            return Ok(());
+        }
+        for pid in all.lines() {
+            // Its number is 0 if our PID namespace does not know it; and it may have ended.
+            let moved = if pid == "0" { Ok(()) } else { files::write(&leaf, "cgroup.procs", pid) };
+            moved.or_else(|error| if has_ended(&error) { Ok(()) } else { Err(error) })?;
+        }
+    }
+    bail!(
+        "other processes in {} do not leave it, so it can't be shared out\n\
+         hint: start coracle in a group of its own: systemd-run --user --scope -p Delegate=yes …",
+        base.display()
+    )
+}
+
+/// Does the error say that there is no such process (any more)?
+fn has_ended(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<io::Error>();
+    error.and_then(io::Error::raw_os_error) == Some(Errno::ESRCH as i32)
 }

@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 
 harness::kernel_tests!(
     in_a_group_that_was_handed_over_a_user_sets_limits,
+    in_the_top_of_a_group_that_was_handed_over_all_step_aside,
     without_one_the_user_is_told_so,
 );
 
@@ -22,24 +23,26 @@ fn as_user(account: &mut Account, arguments: &[&str]) -> Command {
     command
 }
 
-/// A group that belongs to a user, as systemd makes one at a login, and we in a leaf of it.
+/// A group that belongs to a user, as systemd makes one at a login or for `systemd-run`.
 struct Handed(PathBuf);
 
 impl Handed {
-    fn to(account: &Account) -> Handed {
+    /// With us in it, or in this group below it.
+    fn to(account: &Account, below: Option<&str>) -> Handed {
         let top = Path::new("/sys/fs/cgroup");
         for controller in ["memory", "pids"] {
             fs::write(top.join("cgroup.subtree_control"), format!("+{controller}")).unwrap();
         }
         let folder = top.join(random_name("user"));
-        for folder in [folder.clone(), folder.join("session")] {
-            fs::create_dir(&folder).unwrap();
-            account.own(&folder);
+        let ours = below.map_or(folder.clone(), |below| folder.join(below));
+        for folder in [&folder, &ours] {
+            fs::create_dir_all(folder).unwrap();
+            account.own(folder);
             for file in ["cgroup.procs", "cgroup.subtree_control", "cgroup.threads"] {
                 account.own(&folder.join(file));
             }
         }
-        fs::write(folder.join("session/cgroup.procs"), "0").unwrap();
+        fs::write(ours.join("cgroup.procs"), "0").unwrap();
         Handed(folder)
     }
 }
@@ -54,19 +57,28 @@ impl Drop for Handed {
 }
 
 fn in_a_group_that_was_handed_over_a_user_sets_limits() {
+    sets_limits(Some("session"));
+}
+
+/// As in `systemd-run --user --scope -p Delegate=yes bash`: a shell is in it, and whoever waits.
+fn in_the_top_of_a_group_that_was_handed_over_all_step_aside() {
+    sets_limits(None);
+}
+
+fn sets_limits(below: Option<&str>) {
     if !is_v2() {
         harness::not_run("cgroup version 1 can't be handed to users: scripts/lab runs it");
     }
     let mut account = Account::new();
-    let handed = Handed::to(&account);
+    let handed = Handed::to(&account, below);
     let options = ["--memory", "48m", "--pids", "21", "sh", "-c", "echo ready; cat > /dev/null"];
     let mut command = as_user(&mut account, &options);
     let mut program = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut said = String::new();
     BufReader::new(program.stdout.take().unwrap()).read_line(&mut said).unwrap();
     let made = fs::read_dir(&handed.0).unwrap().flatten().map(|entry| entry.path());
-    let made = made.filter(|path| path.is_dir() && !path.ends_with("session"));
-    let made: Vec<PathBuf> = made.collect();
+    let is_old = |path: &PathBuf| path.ends_with(below.unwrap_or("coracle-itself"));
+    let made: Vec<PathBuf> = made.filter(|path| path.is_dir() && !is_old(path)).collect();
     let values = ["memory.max", "pids.max"]
         .map(|name| made.first().map(|group| fs::read_to_string(group.join(name)).unwrap()));
     drop(program.stdin.take());
