@@ -4,15 +4,19 @@
 
 pub mod certificates;
 pub mod layout;
+pub mod overlaid;
+pub mod random;
 pub mod registry;
 pub mod server;
 pub mod tar;
 pub mod token;
 pub mod tree;
 
-use image::{Image, Platform, Store};
+use image::{Access, Image, Platform, Progress, Store, Wanted};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tar::Tar;
 use tree::Canary;
 
 /// A folder of a test's own, with a canary in it that nothing may touch.
@@ -60,6 +64,45 @@ impl Place {
         pulled
     }
 
+    /// Pulls a layer both ways and looks at the canary; returns what went wrong each time.
+    pub fn pull_both(&self, layers: &[Vec<u8>]) -> [anyhow::Result<Image>; 2] {
+        self.clear();
+        let results = [self.pull(layers), self.pull_flat(layers)];
+        self.canary.assert_untouched();
+        let ours = ["flat", "outside", "store"];
+        let beside = names(&self.folder);
+        assert!(beside.iter().all(|name| ours.contains(&name.as_str())), "{beside:?}");
+        results
+    }
+
+    /// Both folders into which the layer was unpacked.
+    pub fn unpacked(&self, tar: Tar) -> [PathBuf; 2] {
+        self.pull_both(&[tar.finish()]).map(|image| image.unwrap().layers[0].clone())
+    }
+
+    /// The layer is refused both ways, with these words.
+    pub fn assert_refused(&self, tar: Tar, because: &str) {
+        for result in self.pull_both(&[tar.finish()]) {
+            assert_says(&said(result), &[because]);
+        }
+    }
+
+    /// Pulls what has this name into the store, with less patience than a person has.
+    pub fn pull_from(&self, source: &str) -> anyhow::Result<Image> {
+        let access = Access { insecure: false, silence: Duration::from_millis(400) };
+        let source = source.into();
+        let wanted = Wanted { source, access, progress: Progress::Quiet, here: None };
+        image::pull(&self.store(), wanted, &Platform::host())
+    }
+
+    /// Nothing is listed, unpacked or half there.
+    pub fn assert_clean(&self) {
+        for folder in ["unpacking", "downloading", "layers/sha256"] {
+            assert_eq!(names(&self.path("store").join(folder)), [""; 0], "in {folder}");
+        }
+        assert!(self.store().images().unwrap().is_empty());
+    }
+
     /// Empties the place for the next try, without the canary.
     pub fn clear(&self) {
         for name in ["store", "flat"] {
@@ -85,4 +128,18 @@ pub fn said<T>(result: anyhow::Result<T>) -> String {
         Ok(_) => panic!("it should have failed"),
         Err(error) => format!("{error:#}"),
     }
+}
+
+pub fn assert_says(said: &str, words: &[&str]) {
+    for word in words {
+        assert!(said.contains(word), "{word:?} is not in: {said}");
+    }
+}
+
+/// Bytes that no compression makes fewer.
+pub fn noise(length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    let mut urandom = fs::File::open("/dev/urandom").unwrap();
+    std::io::Read::read_exact(&mut urandom, &mut bytes).unwrap();
+    bytes
 }

@@ -1,0 +1,153 @@
+//! What is there already is not fetched again: half a blob, the same by ten at once, and all of it
+//! where there is no room.
+
+#[path = "made/made.rs"]
+mod made;
+
+use image::Platform;
+use made::layout::{self, Compression, Layout, large_image};
+use made::server::Server;
+use made::tar::Tar;
+use made::tree::{assert_same, look};
+use made::{Place, assert_says, names, noise, said};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+harness::kernel_tests!(
+    a_disk_that_is_too_small_is_known_before,
+    ten_pulls_at_once_fetch_once => 120,
+    the_next_pull_goes_on_where_a_killed_one_was => 300,
+    half_a_blob_of_somebody_else_does_no_harm,
+);
+
+fn a_disk_that_is_too_small_is_known_before() {
+    let place = Place::new();
+    let store = place.path("store");
+    fs::create_dir(&store).unwrap();
+    let mut mount = Command::new("mount");
+    mount.args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"]).arg(&store);
+    assert!(mount.status().unwrap().success());
+    let layers: Vec<_> = (0..3)
+        .map(|n| (Tar::new().file(&format!("f{n}"), &noise(5 << 20)).finish(), Compression::None))
+        .collect();
+    let mut layout = Layout::new(&place.path("layout"));
+    let image = layout.image(&Platform::host().to_string(), &layers);
+    layout.list("large", image);
+    let server = Server::good(&layout.folder);
+    let text = said(place.pull_from(&server.image("large")));
+    assert_says(&text, &["does not fit", "16 MiB", "7 MiB are free", "8 MiB are missing"]);
+    assert_eq!(server.blobs().len(), 1, "the config alone was fetched");
+    // Room for the layer as it comes, and none for the files in it.
+    let mut layout = Layout::new(&place.path("other"));
+    let image = layout.image(&Platform::host().to_string(), &layers[..1]);
+    layout.list("medium", image);
+    let server = Server::good(&layout.folder);
+    let text = said(place.pull_from(&server.image("medium")));
+    assert_says(&text, &["no room left", "MiB are missing", "No space left on device"]);
+    assert!(place.remains().is_empty() && place.store().images().unwrap().is_empty());
+    assert!(Command::new("umount").arg(&store).status().unwrap().success());
+}
+
+fn ten_pulls_at_once_fetch_once() {
+    let place = Place::new();
+    let layout = several_layers(&place);
+    let server = Server::good(&layout.folder);
+    let pulls: Vec<_> = (0..10)
+        .map(|_| {
+            let mut pull = Command::new(harness::bin("image-pull"));
+            pull.arg(server.image("several")).arg("--root").arg(place.path("store"));
+            pull.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    let outputs: Vec<_> = pulls.into_iter().map(|pull| pull.wait_with_output().unwrap()).collect();
+    for output in &outputs {
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(output.stdout, outputs[0].stdout);
+    }
+    let mut blobs = server.blobs();
+    let all = blobs.len();
+    blobs.sort();
+    blobs.dedup();
+    // Layers come once. The config is asked for by whoever does not find it yet.
+    assert_eq!(blobs.len(), 7);
+    assert!(all < 7 + 10, "{all} requests for 7 blobs");
+    let layers = blobs.iter().filter(|path| {
+        server.requests().iter().filter(|request| request.path == **path).count() > 1
+    });
+    assert!(layers.count() <= 1, "{:?}", server.blobs());
+    assert!(place.remains().is_empty() && names(&place.path("store/downloading")).is_empty());
+    assert_eq!(place.store().images().unwrap().len(), 1);
+}
+
+fn the_next_pull_goes_on_where_a_killed_one_was() {
+    let place = Place::new();
+    let layout = several_layers(&place);
+    let server = Server::good(&layout.folder);
+    let right = image::pull_flat(layout.source("several"), &Platform::host(), &place.path("right"))
+        .unwrap();
+    let right = look(&right.layers[0]);
+    let command = || {
+        let _ = fs::remove_dir_all(place.path("store"));
+        let mut command = Command::new(harness::bin("image-pull"));
+        command.arg(server.image("several")).arg("--root").arg(place.path("store"));
+        command
+    };
+    let (mut halves, mut listed) = (0, 0);
+    harness::kill_evenly(command, 60, || {
+        let store = place.path("store");
+        if store.join("blobs/sha256").exists() {
+            for name in names(&store.join("blobs/sha256")) {
+                let bytes = fs::read(store.join("blobs/sha256").join(&name)).unwrap();
+                assert_eq!(layout::digest(&bytes), format!("sha256:{name}"));
+            }
+        }
+        if store.join("downloading").exists() {
+            halves += names(&store.join("downloading")).len();
+        }
+        listed += place.store().images().unwrap().len();
+        let image = place.pull_from(&server.image("several")).unwrap();
+        assert!(place.remains().is_empty() && names(&store.join("downloading")).is_empty());
+        let mut all = made::tree::Tree::new();
+        image.layers.iter().for_each(|layer| all.extend(look(layer)));
+        assert_same(&right, &all);
+    });
+    println!("{halves} halves of blobs were found, and {listed} times the image was listed");
+    assert!(halves > 0, "no kill came in the middle of a download");
+}
+
+fn several_layers(place: &Place) -> Layout {
+    let layers: Vec<_> = (0..6)
+        .map(|n| {
+            let tar = (0..20).fold(Tar::new().folder("./").folder("d"), |tar, file| {
+                tar.file(&format!("d/{n}-{file}"), &noise(30_000))
+            });
+            (tar.finish(), Compression::Gzip)
+        })
+        .collect();
+    let mut layout = Layout::new(&place.path("layout"));
+    let image = layout.image(&Platform::host().to_string(), &layers);
+    layout.list("several", image);
+    layout
+}
+
+fn half_a_blob_of_somebody_else_does_no_harm() {
+    let place = Place::new();
+    let layout = large_image(&place.path("layout"));
+    let server = Server::good(&layout.folder);
+    drop(place.store());
+    let name = layout::digest(&fs::read(largest(&layout.folder.join("blobs/sha256"))).unwrap());
+    let half = place.path("store/downloading").join(&name["sha256:".len()..]);
+    for wrong in [noise(1000), noise(3 << 20), Vec::new()] {
+        fs::write(&half, wrong).unwrap();
+        let image = place.pull_from(&server.image("latest")).unwrap();
+        assert_eq!(fs::metadata(image.layers[0].join("large")).unwrap().len(), 1 << 20);
+        fs::remove_file(place.path("store/blobs/sha256").join(&name["sha256:".len()..])).unwrap();
+        assert!(names(&place.path("store/downloading")).is_empty());
+    }
+}
+
+fn largest(folder: &Path) -> std::path::PathBuf {
+    let files = names(folder).into_iter().map(|name| folder.join(name));
+    files.max_by_key(|file| fs::metadata(file).unwrap().len()).unwrap()
+}
