@@ -5,11 +5,11 @@
 mod made;
 
 use image::Platform;
-use made::layout::{self, Compression, Layout, large_image};
+use made::layout::{self, Compression, Layout};
 use made::server::Server;
 use made::tar::Tar;
 use made::tree::{assert_same, look};
-use made::{Place, assert_says, names, noise, said};
+use made::{Place, assert_says, large_image, names, noise, said};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};

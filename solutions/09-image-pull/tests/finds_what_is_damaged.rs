@@ -4,9 +4,9 @@
 #[path = "made/made.rs"]
 mod made;
 
-use made::layout::{self, Compression, Layout, one_file, one_small_image};
+use made::layout::{self, Compression, Layout};
 use made::tar::Tar;
-use made::{Place, assert_says, said};
+use made::{Place, assert_says, one_file, one_small_image, said};
 use serde_json::json;
 use std::fs;
 

@@ -3,9 +3,9 @@
 #[path = "made/made.rs"]
 mod made;
 
-use made::layout::{self, Compression, Layout, one_file};
+use made::layout::{self, Compression, Layout};
 use made::tar::Tar;
-use made::{Place, assert_says, said};
+use made::{Place, assert_says, one_file, said};
 use serde_json::{Value, json};
 use std::fs;
 

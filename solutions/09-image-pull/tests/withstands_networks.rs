@@ -4,10 +4,10 @@
 #[path = "made/made.rs"]
 mod made;
 
-use made::layout::{large_image, one_image};
+use made::layout::one_image;
 use made::server::{Answer, Request, Server, answer, usual};
 use made::tar::Tar;
-use made::{Place, assert_says, names, said};
+use made::{Place, assert_says, large_image, names, said};
 use std::fs;
 use std::io::Write;
 use std::net::TcpListener;

@@ -5,10 +5,10 @@
 mod made;
 
 use image::Platform;
-use made::layout::{self, Compression, Layout, large_image};
+use made::layout::{self, Compression, Layout};
 use made::server::{Answer, Request, Server, answer, head, usual};
 use made::tar::Tar;
-use made::{Place, assert_says, names, said};
+use made::{Place, assert_says, large_image, names, said};
 use std::fs;
 use std::io::Write;
 use std::net::TcpListener;

@@ -1,7 +1,5 @@
 //! Writes image layouts: right ones, and wrong ones where a test changes something.
 
-use super::noise;
-use super::tar::Tar;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::fs;
@@ -104,19 +102,4 @@ pub fn one_image(folder: &Path, layers: &[Vec<u8>]) -> Layout {
     let image = layout.image(&image::Platform::host().to_string(), &layers);
     layout.list("latest", image);
     layout
-}
-
-/// A layer with nothing but a small file `x`.
-pub fn one_file() -> Vec<u8> {
-    Tar::new().file("x", b"x").finish()
-}
-
-/// An image of that.
-pub fn one_small_image(folder: &Path) -> Layout {
-    one_image(folder, &[one_file()])
-}
-
-/// An image of one layer that has about a megabyte however it is compressed.
-pub fn large_image(folder: &Path) -> Layout {
-    one_image(folder, &[Tar::new().file("large", &noise(1 << 20)).finish()])
 }

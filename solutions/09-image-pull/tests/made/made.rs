@@ -13,6 +13,7 @@ pub mod token;
 pub mod tree;
 
 use image::{Access, Image, Platform, Progress, Store, Wanted};
+use layout::{Layout, one_image};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -142,4 +143,19 @@ pub fn noise(length: usize) -> Vec<u8> {
     let mut urandom = fs::File::open("/dev/urandom").unwrap();
     std::io::Read::read_exact(&mut urandom, &mut bytes).unwrap();
     bytes
+}
+
+/// A layer with nothing but a small file `x`.
+pub fn one_file() -> Vec<u8> {
+    Tar::new().file("x", b"x").finish()
+}
+
+/// An image of that.
+pub fn one_small_image(folder: &Path) -> Layout {
+    one_image(folder, &[one_file()])
+}
+
+/// An image of one layer that has about a megabyte however it is compressed.
+pub fn large_image(folder: &Path) -> Layout {
+    one_image(folder, &[Tar::new().file("large", &noise(1 << 20)).finish()])
 }
