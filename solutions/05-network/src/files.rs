@@ -25,6 +25,10 @@ pub struct Resolver {
     pub search: Vec<String>,
     /// Can an IPv6 server be reached from inside?
     pub has_ipv6: bool,
+    /// Is the network inside the host's own, and with it the loopback?
+    pub is_the_hosts: bool,
+    /// Who inside passes questions on to the host's server, if that can't be reached itself.
+    pub forwarder: Option<IpAddr>,
 }
 
 /// The texts of the host from which [`resolv_conf`] chooses: its own, and systemd's if there is one.
@@ -39,7 +43,8 @@ pub fn resolv_conf(
     wanted: &Resolver,
 ) -> (String, Option<String>) {
     let reachable = |server: &IpAddr| {
-        !server.is_loopback() && !server.is_unspecified() && (server.is_ipv4() || wanted.has_ipv6)
+        let from_elsewhere = !server.is_loopback() && !server.is_unspecified();
+        wanted.is_the_hosts || from_elsewhere && (server.is_ipv4() || wanted.has_ipv6)
     };
     let usable = |text: &str| servers(text).into_iter().filter(reachable).collect::<Vec<_>>();
     let (mut source, mut chosen) = (own, usable(own));
@@ -47,6 +52,9 @@ pub fn resolv_conf(
         if let Some(behind) = behind_resolved {
             (source, chosen) = (behind, usable(behind));
         }
+    }
+    if chosen.is_empty() && !servers(own).is_empty() {
+        chosen.extend(wanted.forwarder);
     }
     if !wanted.servers.is_empty() {
         chosen.clone_from(&wanted.servers);
@@ -133,15 +141,19 @@ pub fn hosts(name: &str, own: &[IpAddr], added: &[AddHost], gateways: &[IpAddr])
         ff02::1\tip6-allnodes\n\
         ff02::2\tip6-allrouters\n"
         .to_owned();
-    let mut line = |ip: &IpAddr, name: &str| text += &format!("{ip}\t{name}\n");
-    for host in added {
-        match &host.ip {
-            Some(ip) => line(ip, &host.name),
-            None => gateways.iter().for_each(|ip| line(ip, &host.name)),
-        }
-    }
-    own.iter().for_each(|ip| line(ip, name));
+    text += &self::added(added, gateways);
+    own.iter().for_each(|ip| text += &format!("{ip}\t{name}\n"));
     text
+}
+
+/// The lines of those that were added.
+pub fn added(added: &[AddHost], gateways: &[IpAddr]) -> String {
+    let line = |ip: &IpAddr, host: &AddHost| format!("{ip}\t{}\n", host.name);
+    let lines = |host: &AddHost| match &host.ip {
+        Some(ip) => line(ip, host),
+        None => gateways.iter().map(|ip| line(ip, host)).collect(),
+    };
+    added.iter().map(lines).collect()
 }
 
 /// The container's `/etc/hostname`.
@@ -190,6 +202,24 @@ mod tests {
         assert!(
             resolv_conf(("nameserver fd00::1\n", None), &v4_only).1.unwrap().contains("fd00::1")
         );
+    }
+
+    #[test]
+    fn who_passes_questions_on_stands_for_a_server_that_cannot_be_reached() {
+        let wanted = Resolver { forwarder: Some(ip("10.0.2.3")), ..resolver() };
+        let (text, remark) = resolv_conf((RESOLVED, None), &wanted);
+        assert!(text.starts_with("nameserver 10.0.2.3\n") && remark.is_none(), "{text}");
+        let text = resolv_conf(("nameserver 192.0.2.1\n", None), &wanted).0;
+        assert_eq!(text, "nameserver 192.0.2.1\n");
+        assert_eq!(resolv_conf(("", None), &wanted).0, "", "there is nobody to pass it on to");
+    }
+
+    #[test]
+    fn on_the_hosts_network_its_loopback_is_reached() {
+        let search = vec!["x.example".to_owned()];
+        let wanted = Resolver { is_the_hosts: true, search, ..Resolver::default() };
+        let text = resolv_conf((RESOLVED, Some("nameserver 192.0.2.7\n")), &wanted).0;
+        assert!(text.starts_with("nameserver 127.0.0.53\nsearch x.example\n"), "{text}");
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub mod proxy;
 pub mod seen;
 pub mod subnet;
 mod sysctls;
+pub mod user_mode;
 mod vocabulary;
 
 pub use leases::Lease;
@@ -36,6 +37,7 @@ pub use networks::Network;
 pub use plan::{Bridge, Cable};
 pub use seen::network_of;
 pub use subnet::{Address, Subnet};
+pub use user_mode::UserMode;
 
 use anyhow::{Context, Result};
 use links::{address_part, default_route_part, index_of, link_part};

@@ -5,8 +5,12 @@
 //! not a container that runs and can't be reached. The sockets stay open as long as the container
 //! lives, and the loopback proxy (`proxy.rs`) answers on them.
 
+mod listed;
 mod text;
 
+pub use listed::listed;
+
+use crate::sysctls;
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -139,7 +143,13 @@ fn explain((port, errno): Refused) -> anyhow::Error {
         (Errno::EADDRNOTAVAIL, Some(ip)) => {
             format!("this machine has no address {ip}: `ip address` lists those that it has")
         }
-        (Errno::EACCES, _) => "ports below 1024 are root's: take one from 1024 on".to_owned(),
+        (Errno::EACCES, _) => {
+            let first = sysctls::first_port_of_everybody();
+            format!(
+                "ports below {first} are root's: take one from {first} on, or leave more to everybody: \
+                 sudo sysctl net.ipv4.ip_unprivileged_port_start={number}"
+            )
+        }
         (Errno::EMFILE, _) => {
             "each port takes two descriptors: `ulimit -n` says how many".to_owned()
         }

@@ -17,6 +17,7 @@ mod udp;
 use crate::ports::{Protocol, Reserved};
 use anyhow::{Context, Result};
 use nix::errno::Errno;
+use nix::sched::{CloneFlags, setns};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::prctl::set_name;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -24,6 +25,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::unistd::{Pid, chdir, setsid};
 use process::Child;
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
+use std::fs::File;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
@@ -38,9 +40,26 @@ pub struct Proxy {
 /// one for IPv4, one for IPv6 or both. To be called by a process with one thread, in the network
 /// namespace in which the ports were reserved.
 pub fn start(reserved: Vec<Reserved>, container: &[IpAddr]) -> Result<Proxy> {
+    start_at(None, reserved, container)
+}
+
+/// [`start`], for addresses that exist in a network namespace alone: connects from in there.
+pub fn start_inside(
+    namespace: &File,
+    reserved: Vec<Reserved>,
+    container: &[IpAddr],
+) -> Result<Proxy> {
+    start_at(Some(namespace), reserved, container)
+}
+
+fn start_at(
+    namespace: Option<&File>,
+    reserved: Vec<Reserved>,
+    container: &[IpAddr],
+) -> Result<Proxy> {
     let us = pidfd_open(getpid(), PidfdFlags::empty()).context("cannot open a pidfd")?;
     match sys::clone3(0, None).context("cannot start the process that answers on the ports")? {
-        Fork::Child => answer(&us, reserved, container),
+        Fork::Child => answer(&us, namespace, reserved, container),
         Fork::Parent { pid, pidfd } => {
             Ok(Proxy { _process: Child { pid: Pid::from_raw(pid), pidfd } })
         }
@@ -49,7 +68,16 @@ pub fn start(reserved: Vec<Reserved>, container: &[IpAddr]) -> Result<Proxy> {
 
 /// The life of that process. Nothing that reaches us by a terminal, a process group or a signal
 /// shall disturb it, and nothing of our caller's shall stay in use because of us.
-fn answer(us: &OwnedFd, reserved: Vec<Reserved>, container: &[IpAddr]) -> ! {
+fn answer(
+    us: &OwnedFd,
+    namespace: Option<&File>,
+    reserved: Vec<Reserved>,
+    container: &[IpAddr],
+) -> ! {
+    // A socket stays in the network namespace in which it was made; those to come belong in there.
+    if namespace.is_some_and(|there| setns(there, CloneFlags::CLONE_NEWNET).is_err()) {
+        sys::exit_now(1);
+    }
     let _ = set_name(c"port-proxy"); // for whoever reads `ps`
     let _ = process::die_with_parent();
     let _ = setsid();

@@ -21,6 +21,12 @@ pub fn allow_what_harms_nobody() {
     let _ = write("net/ipv4/ping_group_range", "0 2147483647");
 }
 
+/// The lowest port that who is not root may take: ip(7).
+pub fn first_port_of_everybody() -> u16 {
+    let value = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    value.ok().and_then(|value| value.trim().parse().ok()).unwrap_or(1024)
+}
+
 /// A kernel without IPv6 has no such file, and nobody to believe.
 fn write(switch: &str, value: &str) -> Result<()> {
     let path = format!("/proc/sys/{switch}");

@@ -1,7 +1,7 @@
 //! What to run and with which environment: the request where it says so, else the image
 //! (OCI image specification, config.md; docker-run(1), "ENTRYPOINT" and "CMD").
 
-use crate::{Container, Request};
+use crate::Request;
 use anyhow::{Context, Result, bail, ensure};
 use std::ffi::{CString, OsString};
 use std::path::{Component, Path, PathBuf};
@@ -19,20 +19,14 @@ pub struct Command {
     /// `USER[:GROUP]` to run as; `None` is root.
     pub user: Option<String>,
     variables: Variables,
-    hostname: String,
 }
 
 impl Command {
     /// Merges what was asked for with what the image says.
-    pub fn new(
-        request: &Request,
-        image: &image::Process,
-        container: &Container,
-    ) -> Result<Command> {
-        let hostname = request.hostname.clone().unwrap_or_else(|| container.short_id().to_owned());
+    pub fn new(request: &Request, image: &image::Process, hostname: &str) -> Result<Command> {
         let mut variables = Variables::default();
         variables.set("PATH", DEFAULT_PATH);
-        variables.set("HOSTNAME", &hostname);
+        variables.set("HOSTNAME", hostname);
         if request.tty {
             variables.set("TERM", "xterm");
         }
@@ -58,13 +52,7 @@ impl Command {
             working_folder: cleaned(&folder.unwrap_or_default()),
             user: request.user.clone().or(from_image),
             variables,
-            hostname,
         })
-    }
-
-    /// The container's host name.
-    pub fn hostname(&self) -> &str {
-        &self.hostname
     }
 
     /// The environment, with the home folder of whoever the command runs as, unless HOME is set.

@@ -3,68 +3,40 @@
 //! Each kind has its part in three places: what the parent prepares before the clone, what it does
 //! while the child waits, and what the child does first, before it mounts anything.
 
+mod shared;
+mod wish;
+
 use crate::Request;
-use crate::registry;
-use crate::state::Status;
-use anyhow::{Context, Result, bail, ensure};
-use network::files::{self, Resolver};
-use network::leases::{Lease, Terms};
+use crate::state::State;
+use anyhow::{Context, Result};
+use network::etc::{self, Texts};
+use network::files::Resolver;
+use network::leases::Lease;
 use network::ports::{self, Publish};
-use network::{Network, etc};
-use nix::sched::{CloneFlags, setns};
-use nix::sys::stat::{SFlag, fstat};
+use network::{Network, UserMode};
+use nix::sched::CloneFlags;
 use nix::unistd::Pid;
-use rootfs::inside;
-use std::fs::{self, File};
-use std::io::{IsTerminal, Read, Write, stderr};
-use std::path::{Path, PathBuf};
-use std::str::FromStr;
+use shared::Shared;
+use std::io::{IsTerminal, Write, stderr};
+pub use wish::{Wish, ensure_possible};
 
 /// Removes the network that no container is on, and turns back what was turned for it.
 pub fn prune_networks() -> Result<()> {
     Network::remove()
 }
 
-/// What was asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Wish {
-    /// A cable to the bridge; for who may not lay one, a way out by another program.
-    #[default]
-    Bridge,
-    /// The host's own network.
-    Host,
-    /// A loopback and no cable.
-    None,
-    /// The network of another container.
-    Container(String),
-}
-
-impl FromStr for Wish {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> Result<Wish> {
-        Ok(match (text, text.strip_prefix("container:")) {
-            ("bridge" | "default", _) => Wish::Bridge,
-            ("host", _) => Wish::Host,
-            ("none", _) => Wish::None,
-            (_, Some(name)) if !name.is_empty() => Wish::Container(name.to_owned()),
-            _ => {
-                bail!("no network {text:?}\nhint: there are bridge, host, none and container:NAME")
-            }
-        })
-    }
-}
-
-/// A container's connection. Dropped, its address is free again.
+/// A container's connection. Dropped, its address and its ports are free again.
 pub enum Connection {
     /// It has an address and a cable.
     Bridge(Box<Lease>),
+    /// A program without privileges speaks for it, if there is one.
+    UserMode(Box<UserMode>),
     /// It has what the host has.
     Host,
     /// It has a loopback.
     None,
-    /// It has what another container has: its namespace, and its root.
-    Shared(File, PathBuf),
+    /// It has what another container has.
+    Shared(Shared),
 }
 
 impl Connection {
@@ -74,17 +46,9 @@ impl Connection {
         let ports = published(request, exposed)?;
         Ok(match &request.network {
             Wish::Bridge if !network::links::may_change()? => {
-                ensure!(
-                    ports.is_empty(),
-                    "without root there is no bridge, and nothing to publish {} on\n\
-                     hint: run it with sudo, or with --network host, where its ports are the host's",
-                    listed(&ports)
-                );
-                let _ = writeln!(
-                    stderr(),
-                    "coracle: without root there is no bridge: the container has no network"
-                );
-                Connection::None
+                let (user_mode, remark) = UserMode::prepare(ports::reserve(&ports)?)?;
+                remark.iter().for_each(|remark| say(remark));
+                Connection::UserMode(Box::new(user_mode))
             }
             Wish::Bridge => {
                 let network = Network::open(None)?;
@@ -92,29 +56,23 @@ impl Connection {
             }
             Wish::Host => {
                 if !ports.is_empty() {
-                    let _ = writeln!(
-                        stderr(),
-                        "coracle: published ports are discarded when using host network mode: {}",
-                        listed(&ports)
-                    );
+                    let ports = listed(&ports);
+                    say(&format!(
+                        "published ports are discarded when using host network mode: {ports}"
+                    ));
                 }
                 Connection::Host
             }
-            _ if !ports.is_empty() => {
-                bail!(
-                    "ports can be published with --network bridge alone\nhint: leave out -p and -P"
-                )
-            }
             Wish::None => Connection::None,
-            Wish::Container(name) => shared_with(name)?,
+            Wish::Container(name) => Connection::Shared(Shared::with(name)?),
         })
     }
 
     /// The namespace to ask of the clone.
     pub fn namespaces(&self) -> CloneFlags {
         match self {
-            Connection::Bridge(_) | Connection::None => network::NAMESPACE,
-            Connection::Host | Connection::Shared(..) => CloneFlags::empty(),
+            Connection::Host | Connection::Shared(_) => CloneFlags::empty(),
+            _ => network::NAMESPACE,
         }
     }
 
@@ -122,6 +80,7 @@ impl Connection {
     pub fn plug_in(&self, pid: Pid) -> Result<()> {
         match self {
             Connection::Bridge(lease) => lease.plug_in(pid),
+            Connection::UserMode(user_mode) => user_mode.plug_in(pid),
             _ => Ok(()),
         }
     }
@@ -130,75 +89,53 @@ impl Connection {
     pub fn up(&self) -> Result<()> {
         match self {
             Connection::Bridge(lease) => network::up(&lease.terms.cable),
-            Connection::None => network::loopback(),
+            Connection::UserMode(_) | Connection::None => network::loopback(),
             Connection::Host => Ok(()),
-            Connection::Shared(namespace, _) => setns(namespace, CloneFlags::CLONE_NEWNET)
-                .context("cannot enter the network of the other container"),
+            Connection::Shared(other) => other.enter(),
         }
     }
 
-    /// The files in `/etc` that go with it, and what to say if they will not do.
-    pub fn files(&self, request: &Request, hostname: &str) -> Result<Files> {
-        let cable = match self {
-            Connection::Bridge(lease) => Some(&lease.terms.cable),
-            Connection::None => None,
-            Connection::Host => {
-                return Ok(vec![
-                    host_file("resolv.conf"),
-                    host_file("hosts"),
-                    ("hostname", files::hostname(hostname)),
-                ]);
-            }
-            Connection::Shared(_, root) => {
-                return ["resolv.conf", "hosts", "hostname"]
-                    .map(|name| file_of(root, name))
-                    .into_iter()
-                    .collect();
-            }
-        };
-        let resolver = Resolver {
-            servers: request.dns.clone(),
-            search: request.dns_search.clone(),
-            has_ipv6: false,
-        };
-        let (texts, remark) = etc::texts(hostname, cable, &resolver, &request.add_host);
-        if let Some(remark) = remark.filter(|_| stderr().is_terminal()) {
-            let _ = writeln!(stderr(), "coracle: {remark}");
+    /// What the container's machine is called. Who shares a network is found under one name there.
+    pub fn hostname<'a>(&'a self, request: &'a Request, short_id: &'a str) -> &'a str {
+        match self {
+            Connection::Shared(other) => &other.hostname,
+            _ => request.hostname.as_deref().unwrap_or(short_id),
         }
+    }
+
+    /// The files in `/etc` that go with it; says so if they will not do.
+    pub fn files(&self, request: &Request, hostname: &str) -> Result<Texts> {
+        let (servers, search) = (request.dns.clone(), request.dns_search.clone());
+        let (resolver, added) =
+            (Resolver { servers, search, ..Resolver::default() }, &request.add_host);
+        let (texts, remark) = match self {
+            Connection::Bridge(lease) => {
+                etc::texts(hostname, Some(&lease.terms.cable), &resolver, added)
+            }
+            Connection::UserMode(user_mode) => {
+                etc::texts_at(user_mode.surroundings(), hostname, &resolver, added)
+            }
+            Connection::None => etc::texts(hostname, None, &resolver, added),
+            Connection::Host => (etc::texts_of_the_host(hostname, &resolver, added), None),
+            Connection::Shared(other) => (other.files()?, None),
+        };
+        remark.iter().filter(|_| stderr().is_terminal()).for_each(|remark| say(remark));
         Ok(texts)
     }
 
-    /// What is to be known of it by others.
-    pub fn terms(&self) -> Option<Terms> {
+    /// Notes what is to be known of it by others; `exposed` are the ports that the image names.
+    pub fn note(&self, state: &mut State, exposed: Vec<String>) {
         match self {
-            Connection::Bridge(lease) => Some(lease.terms.clone()),
-            _ => None,
+            Connection::Bridge(lease) => state.network = Some(lease.terms.clone()),
+            Connection::UserMode(user_mode) => state.user_mode = Some(user_mode.terms.clone()),
+            _ => return, // a port of a container without a network of its own is nobody's
         }
+        state.exposed = exposed;
     }
 }
 
-/// Texts of files, by their names in `/etc`.
-pub type Files = Vec<(&'static str, String)>;
-
-fn host_file(name: &'static str) -> (&'static str, String) {
-    (name, fs::read_to_string(format!("/etc/{name}")).unwrap_or_default())
-}
-
-/// A file of another container, which may have put anything in its place.
-fn file_of(root: &Path, name: &'static str) -> Result<(&'static str, String)> {
-    let place = inside::inside(root, &Path::new("/etc").join(name))?;
-    let kind = fstat(&place).with_context(|| format!("cannot look at {name}"))?.st_mode;
-    // To open a FIFO means to wait for somebody at its other end.
-    ensure!(
-        SFlag::from_bits_truncate(kind) & SFlag::S_IFMT == SFlag::S_IFREG,
-        "{name} of the other container is no file\n\
-         hint: it has put something else in its place; --network bridge needs nothing of it"
-    );
-    let file = File::open(inside::through_descriptor(&place));
-    let file = file.with_context(|| format!("cannot open {name} of the other container"))?;
-    let mut text = String::new();
-    file.take(1 << 20).read_to_string(&mut text).with_context(|| format!("cannot read {name}"))?;
-    Ok((name, text))
+fn say(remark: &str) {
+    let _ = writeln!(stderr(), "coracle: {remark}");
 }
 
 /// What is to be published: what was asked for, and with `-P` what the image exposes and nobody
@@ -217,30 +154,4 @@ fn published(request: &Request, exposed: &[String]) -> Result<Vec<Publish>> {
 
 fn listed(ports: &[Publish]) -> String {
     ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
-/// The network of a running container.
-fn shared_with(name: &str) -> Result<Connection> {
-    let state = registry::look_up(name)?;
-    let process = state.process.filter(|_| state.status == Status::Running);
-    let process = process.with_context(|| format!("the container {name} does not run"))?;
-    let path = format!("/proc/{}/ns/net", process.pid);
-    let namespace = File::open(&path).with_context(|| format!("cannot open {path}"))?;
-    ensure!(process.lives(), "the container {name} has ended"); // and not another has its number
-    Ok(Connection::Shared(namespace, PathBuf::from(format!("/proc/{}/root", process.pid))))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reads_what_docker_reads() {
-        assert_eq!("bridge".parse::<Wish>().unwrap(), Wish::Bridge);
-        assert_eq!("container:web".parse::<Wish>().unwrap(), Wish::Container("web".into()));
-        for text in ["", "container:", "Host", "web"] {
-            let error = text.parse::<Wish>().unwrap_err();
-            assert!(error.to_string().contains("hint: "), "{text}");
-        }
-    }
 }

@@ -63,6 +63,8 @@ impl Container {
             cgroups,
             oom_killed: false,
             network: None,
+            user_mode: None,
+            exposed: Vec::new(),
         };
         let written = state.write(&run);
         let keep = Cell::new(false);
@@ -107,10 +109,10 @@ impl Container {
         &self.share
     }
 
-    /// Notes what it is connected to; written with the next word. The address is written down
-    /// already, in a file of its own.
-    pub fn connected(&mut self, connection: &Connection) {
-        self.state.network = connection.terms();
+    /// Notes what it is connected to, and the ports that its image names; written with the next
+    /// word. The address is written down already, in a file of its own.
+    pub fn connected(&mut self, connection: &Connection, exposed: Vec<String>) {
+        connection.note(&mut self.state, exposed);
     }
 
     /// Notes that the command is about to run.

@@ -62,16 +62,19 @@ use std::path::Path;
 // ANCHOR: run
 pub fn run(request: &Request) -> Result<u8> {
     rootfs::own_executable::protect()?; // before anything exists that would have to be undone
-    let share = Share::asked(request)?; // what can't be is told before an image is pulled
+    connection::ensure_possible(request)?; // what can't be is told before an image is pulled
+    let share = Share::asked(request)?;
     let confinement = request.rights.confinement(confine::capabilities::ours()?)?;
     let store = image::Store::open(&registry::root_folder())?;
     let image = images::for_run(&store, request)?;
     let mut container = Container::create(request, &image, share)?; // from here on, it is written down
     drop(store); // what the container needs stays, because it is written down
-    let command = Command::new(request, &image.config.config, &container)?;
-    let connection = Connection::prepare(request, &exposed_ports(&image))?;
-    let files = connection.files(request, command.hostname())?;
-    container.connected(&connection);
+    let exposed = exposed_ports(&image);
+    let connection = Connection::prepare(request, &exposed)?;
+    container.connected(&connection, exposed);
+    let hostname = connection.hostname(request, container.short_id());
+    let command = Command::new(request, &image.config.config, hostname)?;
+    let files = connection.files(request, hostname)?;
     let terminal = request.tty.then(|| Terminal::prepare(request.keyboard())).transpose()?;
     let mut guard = Guard::default(); // a container must not outlive us
     let signals = Signals::block()?; // what is sent to us is meant for the command
@@ -102,7 +105,7 @@ pub fn run(request: &Request) -> Result<u8> {
             container.share().mount(root)?; //           its limits, to be read
             request.devices.iter().try_for_each(|device| device.make(root))?;
             identity::mqueue(root)?; //                  the mailboxes of our own IPC namespace
-            identity::names(command.hostname(), None)?; // of our own UTS namespace
+            identity::names(hostname, None)?; //           of our own UTS namespace
             request.rights.show(root)?; //               --privileged: the whole machine
             request.volumes.iter().try_for_each(|volume| volume.mount(root))?;
             request.rights.hide(root)?; //               what knows or changes the whole machine

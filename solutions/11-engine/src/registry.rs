@@ -68,7 +68,7 @@ pub fn remove(wanted: &str) -> Result<()> {
 pub fn ports(wanted: &str) -> Result<Vec<Published>> {
     let state = look_up(wanted)?;
     ensure!(state.status == Status::Running, "the container {wanted} does not run");
-    Ok(state.network.map(|terms| terms.ports).unwrap_or_default())
+    Ok(state.ports().to_vec())
 }
 
 /// What a container, named as in [`remove`], has changed in the tree that its image brought.

@@ -5,42 +5,71 @@
 //! user's own numbers and those set aside for it are known. What runs in there needs to know
 //! nothing of it. Out here one process waits, passes signals on, and takes all with it when it
 //! goes. Each call makes a namespace of its own; since the maps are the same, so are the owners of
-//! files.
+//! files. But root of one such namespace is nobody in another. So who wants something of a running
+//! container, its network, enters the namespace of that one.
 
 use crate::registry::{ROOT, RUN};
+use crate::state::{State, Status};
 use anyhow::{Context, Result, ensure};
-use nix::sched::CloneFlags;
+use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::{Uid, geteuid};
 use process::{Guard, Signals};
 use rootfs::own_executable;
 use std::env::var_os;
 use std::ffi::{CString, OsString};
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use users::Maps;
 
-/// Becomes root if we are not. `None`: we are, go on. Else it has been done in there, and with this
-/// status. To be called while the process has one thread and no other descriptors.
-pub fn be_root() -> Result<Option<u8>> {
+/// Becomes root if we are not: of a new namespace, or of that in which the container `beside` runs.
+/// `None`: we are, go on. Else it has been done in there, and with this status. To be called while
+/// the process has one thread and no other descriptors.
+pub fn be_root(beside: Option<&str>) -> Result<Option<u8>> {
     if geteuid().is_root() {
         return Ok(None);
     }
-    let maps = Maps::widest();
     let environment = with_folders_of(geteuid())?;
     let signals = Signals::block()?;
     let mut guard = Guard::default();
-    let started = process::start(
-        users::NAMESPACE | CloneFlags::CLONE_NEWNS,
-        |pid| maps.write(pid).and_then(|()| guard.watch_over(pid)), // the child waits
-        || {
-            users::become_root()?;
-            own_executable::execute_again(&environment)
-        },
-    );
+    let become_root = || {
+        users::become_root()?;
+        own_executable::execute_again(&environment)
+    };
+    let started = match beside.and_then(namespace_of) {
+        None => process::start(
+            users::NAMESPACE | CloneFlags::CLONE_NEWNS,
+            |pid| Maps::widest().write(pid).and_then(|()| guard.watch_over(pid)), // the child waits
+            become_root,
+        ),
+        Some(namespace) => process::start(
+            CloneFlags::empty(),
+            |pid| guard.watch_over(pid),
+            || {
+                setns(namespace, CloneFlags::CLONE_NEWUSER).context("cannot join the container")?;
+                unshare(CloneFlags::CLONE_NEWNS).context("cannot unshare the mounts")?;
+                become_root()
+            },
+        ),
+    };
     let child = started.map_err(users::explain)?;
     signals.pass_on_to(&child)?;
     process::wait(&child).map(Some)
+}
+
+/// The user namespace of the user's running container of this name, ID, or beginning of an ID. If
+/// there is none, whoever asks for it in a new one will learn why.
+fn namespace_of(container: &str) -> Option<File> {
+    let said = var_os(RUN).filter(|said| !said.is_empty()).map(PathBuf::from);
+    let folder = said.or_else(|| run_folder(geteuid()).ok())?;
+    fs::read_dir(folder).ok()?.flatten().find_map(|entry| {
+        let id = entry.file_name().into_string().ok()?;
+        let state = State::read(&entry.path(), &id).ok()??;
+        let process = state.process.filter(|_| state.status == Status::Running)?;
+        let namespace = File::open(format!("/proc/{}/ns/user", process.pid)).ok()?;
+        let is_it = state.name == container || state.id.starts_with(container);
+        (is_it && process.lives()).then_some(namespace)
+    })
 }
 
 /// Our environment, which also says where the user's images and containers are.

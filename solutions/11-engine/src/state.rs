@@ -1,6 +1,7 @@
 //! What is written down of a container: `state.json`.
 
 use anyhow::{Context, Result, ensure};
+use network::ports::Published;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::Pid;
 use rustix::io::Errno;
@@ -46,6 +47,12 @@ pub struct State {
     /// Its address and its cable, if it has one of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<network::leases::Terms>,
+    /// Who speaks for it, if it can have no cable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_mode: Option<network::user_mode::Terms>,
+    /// The ports that its image names, `80/tcp`, if it has a network of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exposed: Vec<String>,
 }
 
 /// The stations of a container's life.
@@ -77,6 +84,20 @@ impl State {
     /// The first 12 digits of the ID, which people use.
     pub fn short_id(&self) -> &str {
         &self.id[..12]
+    }
+
+    /// All its ports in one line, as `docker ps` has them; none unless it runs.
+    pub fn ports_line(&self) -> String {
+        let is_there = self.status == Status::Running;
+        if is_there { network::ports::listed(self.ports(), &self.exposed) } else { String::new() }
+    }
+
+    /// The ports of this machine that lead to it, as long as it runs.
+    pub fn ports(&self) -> &[Published] {
+        let of_cable = self.network.as_ref().map(|terms| &terms.ports);
+        let of_program = self.user_mode.as_ref().map(|terms| &terms.ports);
+        let is_there = self.status == Status::Running;
+        of_cable.or(of_program).filter(|_| is_there).map_or(&[], Vec::as_slice)
     }
 
     /// Reads the state in the folder `run` of container `id`; `None` if it was never written.
@@ -116,6 +137,8 @@ impl State {
             cgroups: Vec::new(),
             oom_killed: false,
             network: None,
+            user_mode: None,
+            exposed: Vec::new(),
         }
     }
 }

@@ -76,7 +76,9 @@ fn run() -> anyhow::Result<u8> {
     let Coracle { command, .. } = process::parse();
     if !matches!(command, Command::Xray(_)) {
         // An ordinary user's containers are made by root of a user namespace.
-        if let Some(status) = engine::be_root()? {
+        let beside =
+            if let Command::Run(request) = &command { request.shares_with() } else { None };
+        if let Some(status) = engine::be_root(beside)? {
             return Ok(status);
         }
     }

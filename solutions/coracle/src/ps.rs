@@ -25,7 +25,9 @@ pub fn print(arguments: &Arguments) -> Result<()> {
         states.iter().try_for_each(|state| writeln!(out, "{}", state.short_id()))?;
         return Ok(());
     }
-    writeln!(out, "{:12}  {:20}  {:12}  {:8}  IMAGE", "CONTAINER ID", "NAME", "STATUS", "CREATED")?;
+    let width = states.iter().map(|state| state.image.chars().count()).max().unwrap_or(0).max(5);
+    let (id, name, status, age, image) = ("CONTAINER ID", "NAME", "STATUS", "CREATED", "IMAGE");
+    writeln!(out, "{id}  {name:20}  {status:12}  {age:8}  {image:width$}  PORTS")?;
     for state in states {
         let status = match (state.status, state.exit_code) {
             (Status::Created, _) => "created".to_owned(),
@@ -36,7 +38,10 @@ pub fn print(arguments: &Arguments) -> Result<()> {
             (Status::Dead, _) => "dead".to_owned(),
         };
         let (id, age) = (state.short_id(), age::since(state.created));
-        writeln!(out, "{id}  {:20}  {status:12}  {age:8}  {}", state.name, state.image)?;
+        let (ports, image) = (state.ports_line(), &state.image);
+        let line =
+            format!("{id}  {:20}  {status:12}  {age:8}  {image:width$}  {ports}", state.name);
+        writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
 }
