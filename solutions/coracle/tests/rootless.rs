@@ -1,7 +1,7 @@
 //! `coracle` for an ordinary user: nothing of it needs root, and nothing of it is root's.
 
-#[path = "machine.rs"]
 mod machine;
+mod sailor;
 
 #[allow(dead_code, reason = "chapter 09 tests more of images than we need")]
 #[path = "../../09-image-pull/tests/made/server.rs"]
@@ -12,17 +12,17 @@ mod server;
 mod archive;
 
 use archive::Tar;
-use harness::{Account, Leaks, Output, children_of, kill_evenly, run, run_within};
+use harness::{Account, Leaks, children_of, kill_evenly, run};
 use machine::layout::made as layout; // where server.rs looks for it
 use machine::layout::{made, tar_of};
-use machine::{folder, scratch, wait_for};
+use machine::{folder, scratch};
+use sailor::{Sailor, first_process};
 use serde_json::Value;
 use server::Server;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::{Child, Stdio};
 
 harness::kernel_tests!(
     the_users_of_an_image_are_numbers_of_the_user,
@@ -39,103 +39,10 @@ harness::kernel_tests!(
     a_container_that_became_another_user_ends_with_its_program,
     ten_at_once => 120,
     an_image_with_users_needs_numbers_set_aside,
-    what_cannot_be_published_without_root_is_refused,
     a_system_that_forbids_it_is_named,
     xray_tells_whose_container_it_is,
     root_gets_no_user_namespace,
 );
-
-/// A user with a folder of images, made of busybox, where files belong to three users.
-struct Sailor {
-    account: Account,
-    image: String,
-    coracle: PathBuf,
-}
-
-impl Sailor {
-    fn new() -> Sailor {
-        for program in ["newuidmap", "newgidmap"] {
-            if !Path::new("/usr/bin").join(program).exists() {
-                harness::not_run(format!("no {program}: install uidmap"));
-            }
-        }
-        let mut account = Account::new();
-        let rootfs = folder("rootfs");
-        harness::busybox_rootfs(&rootfs);
-        for (file, owner, group, mode) in [
-            ("home/app/mine", 1000, 1000, 0o600),
-            ("var-mail", 8, 12, 0o2775),
-            ("nobody", 65534, 65534, 0o4755),
-        ] {
-            fs::write(rootfs.join(file), file).unwrap();
-            std::os::unix::fs::chown(rootfs.join(file), Some(owner), Some(group)).unwrap();
-            fs::set_permissions(rootfs.join(file), fs::Permissions::from_mode(mode)).unwrap();
-        }
-        std::os::unix::fs::chown(rootfs.join("home/app"), Some(1000), Some(1000)).unwrap();
-        let source = made::one_image(&scratch().join("image"), &[tar_of(&rootfs)]).source("latest");
-        fs::remove_dir_all(&rootfs).unwrap();
-        let coracle = account.bin("coracle");
-        Sailor { account, image: source, coracle }
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.account.command(&self.coracle);
-        command.args(arguments);
-        command
-    }
-
-    fn coracle(&self, arguments: &[&str]) -> Output {
-        run_within(&mut self.command(arguments), Duration::from_secs(50))
-    }
-
-    fn succeeds(&self, arguments: &[&str]) -> String {
-        let output = self.coracle(arguments);
-        assert!(output.status.success(), "{output:?}");
-        output.stdout
-    }
-
-    /// What a script in a container prints.
-    fn says(&self, options: &[&str], script: &str) -> String {
-        let run = ["run", "--rm", "--network", "host"];
-        self.succeeds(&[&run, options, &[&self.image, "sh", "-c", script]].concat())
-    }
-
-    fn store(&self) -> PathBuf {
-        self.account.home.join(".local/share/coracle")
-    }
-
-    fn runs(&self) -> PathBuf {
-        self.account.runtime_folder().join("coracle")
-    }
-
-    /// A container whose script has made `ready` in the home folder; its program.
-    fn background(&self, options: &[&str], script: &str) -> Child {
-        let ready = self.account.home.join("ready");
-        let _ = fs::remove_file(&ready);
-        let volume = format!("{}:/shared", self.account.home.display());
-        let run = ["run", "--network", "host", "-v", &volume];
-        let script = format!("{script}\ntouch /shared/ready; exec sleep 1000");
-        let all = [&run, options, &[&self.image, "sh", "-c", &script]].concat();
-        let mut program = self.command(&all).stdin(Stdio::null()).spawn().unwrap();
-        wait_for("the container", || {
-            assert_eq!(program.try_wait().unwrap(), None, "it has ended");
-            ready.exists()
-        });
-        program
-    }
-
-    fn states(&self) -> Vec<Value> {
-        let runs = fs::read_dir(self.runs()).unwrap().flatten();
-        let states = runs.map(|run| fs::read(run.path().join("state.json")).unwrap());
-        states.map(|text| serde_json::from_slice(&text).unwrap()).collect()
-    }
-}
-
-/// The first process of the container that `program` has started: below the program is itself once
-/// more, as root of the user namespace, and below that the container.
-fn first_process(program: &Child) -> u32 {
-    children_of(children_of(program.id())[0])[0]
-}
 
 fn the_users_of_an_image_are_numbers_of_the_user() {
     let sailor = Sailor::new();
@@ -432,16 +339,6 @@ fn an_image_with_users_needs_numbers_set_aside() {
     ];
     let said = sailor.succeeds(&all);
     assert!(said.starts_with("0\n"), "{said}");
-}
-
-fn what_cannot_be_published_without_root_is_refused() {
-    let sailor = Sailor::new();
-    let publish = ["run", "--rm", "-p", "127.0.0.1:8080:80", "-p", "90/udp"];
-    let refused = sailor.coracle(&[&publish[..], &[&sailor.image, "echo", "ran"]].concat());
-    assert_eq!((refused.status.code(), &*refused.stdout), (Some(125), ""), "{refused:?}");
-    for words in ["127.0.0.1:8080:80/tcp, 90/udp", "\nhint: "] {
-        assert!(refused.stderr.contains(words), "no {words:?} in {}", refused.stderr);
-    }
 }
 
 fn a_system_that_forbids_it_is_named() {
