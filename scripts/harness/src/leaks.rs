@@ -163,16 +163,19 @@ fn sysctls(found: &mut Found) {
 fn what_stays(found: &mut Found) {
     let networks = Path::new("/run/coracle/networks");
     for name in names_in(networks).filter(|name| networks.join(name).is_dir()) {
-        found.remove(&format!("link {name}"));
+        let record = read(networks.join(&name).join("network.json"));
+        found.retain(|words, _| {
+            words.strip_prefix("link ").is_none_or(|link| !record.contains(&format!("\"{link}\"")))
+        });
         // An element of a map, `tcp . 8080 : 10.63.0.2 . 80`, is somebody's published port.
         found.retain(|words, _| {
             !words.starts_with("nft table inet coracle:")
                 || words.contains(" : ") && !words.contains("type ")
         });
-        if read(networks.join(&name).join("network.json")).contains("ip_forward") {
-            found.retain(|words, _| !words.starts_with("sysctl net.ipv4.ip_forward"));
-        }
         entries("state", &networks.join(&name).join("leases"), found);
+    }
+    if read(networks.join("machine.json")).contains("ip_forward") {
+        found.retain(|words, _| !words.starts_with("sysctl net.ipv4.ip_forward"));
     }
     found.remove(&format!("state {}", networks.display()));
 }

@@ -1,7 +1,7 @@
 //! Lets this machine send packets on from one link to another, if it does not yet.
 //!
 //! A kernel drops what arrives for somebody else unless it is told to be a router: a switch in
-//! /proc/sys, one for IPv4 and one for IPv6 (the kernel's Documentation/networking/ip-sysctl.rst).
+//! /proc/sys (the kernel's Documentation/networking/ip-sysctl.rst).
 //! It is the whole machine's, so it is turned only when needed, and the caller writes down what it
 //! was ([`needed`]) before it changes ([`turn`]), so that it can be put back ([`put_back`]).
 //!
@@ -9,9 +9,8 @@
 //! which is always the contrary (`inet_forward_change` in its net/ipv4/devinet.c). What these were
 //! would be lost on the way there and back, so it is written down, too.
 //!
-//! IPv6 has a pitfall: a router does not listen to other routers, so a machine that begins to send
-//! on forgets its own way to the internet, if it heard of it in a router advertisement. `accept_ra`
-//! says "listen all the same" if it is 2, and has to be 2 *before* the switch is turned.
+//! IPv6 stays as it is: a router does not listen to other routers, so a machine that begins to send
+//! on forgets its own way to the internet, if it heard of it in a router advertisement.
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -22,7 +21,6 @@ use std::path::{Path, PathBuf};
 
 const SYSCTLS: &str = "/proc/sys";
 const IPV4: &str = "net/ipv4/ip_forward";
-const IPV6: &str = "net/ipv6/conf/all/forwarding";
 
 /// A switch of the kernel that is turned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,22 +45,13 @@ pub struct Kept {
     pub value: String,
 }
 
-/// What has to be turned so that packets are sent on; nothing, if they are. In this order.
-pub fn needed(with_ipv6: bool) -> Result<Vec<Turned>> {
-    let mut all = Vec::new();
-    if with_ipv6 && read(IPV6)?.is_some_and(|value| value == "0") {
-        for link in names_in("net/ipv6/conf").filter(|link| !["all", "lo"].contains(&&**link)) {
-            let switch = format!("net/ipv6/conf/{link}/accept_ra");
-            if read(&switch)?.is_some_and(|value| value == "1") {
-                all.push(turned(&switch, "1", "2"));
-            }
-        }
-        all.push(turned(IPV6, "0", "1"));
+/// What has to be turned so that packets are sent on; nothing, if they are.
+pub fn needed() -> Result<Vec<Turned>> {
+    if read(IPV4)?.is_none_or(|value| value != "0") {
+        return Ok(Vec::new());
     }
-    if read(IPV4)?.is_some_and(|value| value == "0") {
-        all.push(Turned { kept: kept_by_ipv4()?, ..turned(IPV4, "0", "1") });
-    }
-    Ok(all)
+    let [switch, before, after] = [IPV4, "0", "1"].map(str::to_owned);
+    Ok(vec![Turned { switch, before, after, kept: kept_by_ipv4()? }])
 }
 
 /// A machine that sends nothing on may have links that do, and may believe no redirects.
@@ -76,11 +65,6 @@ fn kept_by_ipv4() -> Result<Vec<Kept>> {
         }
     }
     Ok(kept)
-}
-
-fn turned(switch: &str, before: &str, after: &str) -> Turned {
-    let [switch, before, after] = [switch, before, after].map(str::to_owned);
-    Turned { switch, before, after, kept: Vec::new() }
 }
 
 /// Turns them. To be called when they are written down.

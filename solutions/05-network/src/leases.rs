@@ -8,8 +8,8 @@ use crate::netlink::Netlink;
 use crate::networks::{FOLDER, Network, TABLE};
 use crate::ports::{Published, Reserved};
 use crate::proxy::{self, Proxy};
-use crate::{Address, Cable, links, nftables};
-use anyhow::{Context, Result, bail};
+use crate::{Address, Bridge, Cable, links, nftables};
+use anyhow::{Context, Result, bail, ensure};
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
@@ -46,10 +46,15 @@ pub struct Terms {
 impl Network {
     /// Takes the next address that nobody has, and writes down what ports shall lead to it.
     pub fn lease(&self, reserved: Vec<Reserved>) -> Result<Lease> {
-        let folder = self.leases_folder();
-        let subnet = self.record.bridge.subnet;
-        let taken: BTreeSet<u32> = self
-            .live_leases()?
+        let folder = leases_folder(&self.folder);
+        let Bridge { subnet, internal, .. } = self.record.bridge;
+        ensure!(
+            reserved.is_empty() || !internal,
+            "the network {} is internal: no port of this machine leads there\n\
+             hint: publish none, or take a network that is not",
+            self.name
+        );
+        let taken: BTreeSet<u32> = live(&self.folder)?
             .iter()
             .filter_map(|path| subnet.number_of(address_of(path)?))
             .collect();
@@ -68,7 +73,7 @@ impl Network {
         let path = folder.join(ip.to_string());
         let file = File::create_new(&path);
         let file = file.with_context(|| format!("cannot create {}", path.display()))?;
-        let _lock = Flock::lock(file, FlockArg::LockExclusiveNonblock)
+        let _lock = Flock::lock(file, FlockArg::LockExclusive) // who looks at it is soon done
             .map_err(|(_, errno)| errno)
             .with_context(|| format!("cannot lock {}", path.display()))?;
         let ports = reserved.iter().map(|one| one.port.clone()).collect();
@@ -79,15 +84,6 @@ impl Network {
             .and_then(|()| fs::write(self.folder.join("last"), ip.to_string()))
             .with_context(|| format!("cannot write {}", lease.path.display()))?;
         Ok(lease)
-    }
-
-    /// Publishes the ports of all containers that live, in a table that was thrown away.
-    pub(crate) fn publish_again(&self) -> Result<()> {
-        for path in self.live_leases()? {
-            let Some(Terms { cable, ports }) = read(&path) else { continue };
-            nftables::publish(TABLE, &ports, &cable.ips())?;
-        }
-        Ok(())
     }
 
     fn cable(&self, ip: Ipv4Addr) -> Cable {
@@ -105,29 +101,47 @@ impl Network {
             gateways: gateways.filter(has_way).collect(),
         }
     }
+}
 
-    fn leases_folder(&self) -> PathBuf {
-        self.folder.join("leases")
-    }
+fn leases_folder(network: &Path) -> PathBuf {
+    network.join("leases")
+}
 
-    /// The files of those addresses that are in use, after tidying up after those that are not.
-    pub(crate) fn live_leases(&self) -> Result<Vec<PathBuf>> {
-        let folder = self.leases_folder();
-        let mut live = Vec::new();
-        let entries = match fs::read_dir(&folder) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(live), // half removed
-            entries => entries,
-        };
-        for entry in entries.with_context(|| format!("cannot read {}", folder.display()))? {
-            let path = entry?.path();
-            let Ok(file) = File::open(&path) else { continue }; // given back a moment ago
-            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-                Err(_) => live.push(path),
-                Ok(_held) => give_back(&path)?,
-            }
+/// The files of those addresses that are in use, after tidying up after those that are not. To be
+/// called with the network's folder locked.
+pub(crate) fn live(network: &Path) -> Result<Vec<PathBuf>> {
+    let mut live = Vec::new();
+    for path in files(network)? {
+        let Ok(file) = File::open(&path) else { continue }; // given back a moment ago
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Err(_) => live.push(path),
+            Ok(_held) => give_back(&path)?,
         }
-        Ok(live)
     }
+    Ok(live)
+}
+
+fn files(network: &Path) -> Result<Vec<PathBuf>> {
+    let folder = leases_folder(network);
+    match fs::read_dir(&folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()), // half removed
+        entries => entries
+            .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect())
+            .with_context(|| format!("cannot read {}", folder.display())),
+    }
+}
+
+/// Publishes the ports of all containers that live, in a table that is new. It may be another
+/// network than the one that is locked, and so nothing of it is changed.
+pub(crate) fn publish_again(network: &Path) -> Result<()> {
+    for path in files(network)? {
+        let Ok(file) = File::open(&path) else { continue };
+        let lives = Flock::lock(file, FlockArg::LockSharedNonblock).is_err();
+        if let Some(Terms { cable, ports }) = read(&path).filter(|_| lives) {
+            nftables::publish(TABLE, &ports, &cable.ips())?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes what is left of a container that is no more: its link, then the file that told of it.

@@ -33,7 +33,7 @@ pub mod user_mode;
 mod vocabulary;
 
 pub use leases::Lease;
-pub use networks::Network;
+pub use networks::{Network, Wanted};
 pub use plan::{Bridge, Cable};
 pub use seen::network_of;
 pub use subnet::{Address, Subnet};

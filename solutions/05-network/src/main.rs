@@ -4,12 +4,12 @@ use anyhow::Result;
 use clap::Parser;
 use network::files::Resolver;
 use network::ports::Publish;
-use network::{Network, Subnet, etc};
+use network::{Network, Wanted, etc};
 use nix::sched::CloneFlags;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Run a command in a container with a network of its own, on the bridge coracle0.
+/// Run a command in a container with a network of its own, on a bridge with others.
 ///
 /// Exits with the command's status; 128+N if signal N ended it, 127 if it was not found, 126 if
 /// it could not be executed, 125 if the container could not be made.
@@ -22,9 +22,8 @@ struct Args {
     /// The container's host name
     #[arg(long, value_name = "NAME", default_value = "coracle")]
     hostname: String,
-    /// The range of the bridge's addresses [default: one that leads nowhere from here]
-    #[arg(long, value_name = "RANGE")]
-    subnet: Option<Subnet>,
+    #[command(flatten)]
+    network: Wanted,
     /// Lead a port of this machine to one of the container: 8080:80, 127.0.0.1:8080:80/udp, 80
     #[arg(short, long, value_name = "[[ADDRESS:]PORT:]PORT[/udp]")]
     publish: Vec<Publish>,
@@ -38,7 +37,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<u8> {
     sys::close_all_but(&[])?; // whatever our caller left open stays out of the container
-    let Args { rootfs, hostname, subnet, publish, container } = process::parse();
+    let Args { rootfs, hostname, network, publish, container } = process::parse();
     rootfs::own_executable::protect()?;
     let root = rootfs::options::root_folder(&rootfs)?;
     let terminal = container.terminal()?;
@@ -49,7 +48,7 @@ fn run() -> Result<u8> {
         | network::NAMESPACE;
 
     // ANCHOR: steps
-    let lease = Network::open(subnet)?.lease(ports)?;
+    let lease = Network::open(&network)?.lease(ports)?;
     let files = etc::texts(&hostname, Some(&lease.terms.cable), &Resolver::default(), &[]).0;
     let plug_in = |pid| lease.plug_in(pid); // while the child waits
     container.run_prepared(namespaces, terminal.as_ref(), plug_in, || {

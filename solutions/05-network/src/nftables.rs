@@ -19,8 +19,8 @@ mod refusal;
 
 pub use batch::Family;
 pub(crate) use batch::{Batch, GETCHAIN, GETRULE, GETTABLE, comment, message};
-pub use elements::{close, forget, keep_apart, publish};
-pub(crate) use expression::{Expression, Field, accept, is, link_name, load};
+pub use elements::{close, forget, keep_apart, let_pass, publish};
+pub(crate) use expression::{Expression, Field, accept, go_back, is, link_name, load};
 pub use refusal::Refusal;
 
 use crate::netlink::Netlink;
@@ -29,7 +29,7 @@ use batch::{Hook, Type};
 use expression::*;
 
 /// To be raised when the rules change: a table of older rules gets the new ones.
-const RULES: &str = "rules 1";
+const RULES: &str = "rules 2";
 
 /// Who is at home behind which address and port: for all addresses of this machine, for one.
 const PORTS: [&str; 2] = ["ports_ip", "ports_ip6"];
@@ -46,10 +46,18 @@ const SENT_ON: u32 = 0x20;
 /// The containers of an `internal` one talk to each other and to nobody else.
 ///
 /// Does nothing if nothing is missing, so it may be called each time before a bridge is used: who
-/// reloads a firewall often throws everybody's tables away.
-pub fn open(table: &str, bridge: &str, internal: bool) -> Result<()> {
+/// reloads a firewall often throws everybody's tables away. A table that is there with other rules,
+/// made by an older or a newer one of us, goes at the moment in which this one comes.
+///
+/// Returns whether the table is new: then nothing else is in it, no bridge and no port.
+pub fn open(table: &str, bridge: &str, internal: bool) -> Result<bool> {
     let mut batch = Batch::of(Family::Inet, table);
-    if rules_of(table)?.as_deref() != Some(RULES) {
+    let there = rules_of(table)?;
+    let is_new = there.as_deref() != Some(RULES);
+    if is_new {
+        if there.is_some() {
+            batch.remove_table();
+        }
         batch.table(RULES);
         sets(&mut batch);
         chains(&mut batch);
@@ -60,7 +68,8 @@ pub fn open(table: &str, bridge: &str, internal: bool) -> Result<()> {
     if internal {
         batch.element("internal", &name, None);
     }
-    batch.commit().with_context(|| format!("cannot open the table {table} of nf_tables"))
+    batch.commit().with_context(|| format!("cannot open the table {table} of nf_tables"))?;
+    Ok(is_new)
 }
 
 /// Is there such a table?
@@ -204,5 +213,7 @@ fn way_through(batch: &mut Batch) {
     forward(batch, &[&any_of(Field::ConnectionStatus, SENT_ON), &[accept()]]);
     // Nobody begins with a port that is not published, be it from another bridge or another machine.
     forward(batch, &[&[leaves.clone(), within("bridges"), drop_it()]]);
-    forward(batch, &[&[came, within("apart"), leaves, within("apart"), drop_it()]]);
+    // nft … forward meta nfproto ipv4 iifname @apart oifname @apart drop
+    let is_v4 = [load(Field::IpFamily, 0), is(&[Family::Ip as u8])];
+    forward(batch, &[&is_v4, &[came, within("apart"), leaves, within("apart"), drop_it()]]);
 }

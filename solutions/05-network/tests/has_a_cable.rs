@@ -152,9 +152,9 @@ fn where_ipv6_is_switched_off_there_is_ipv4_alone() {
         println!("{what_the_bridge_does}");
         ip("link delete coracle0");
     }
-    network::Network::remove().unwrap();
+    network::networks::prune().unwrap();
     says(&rootfs, &[], "true"); // the first network of a machine
-    network::Network::remove().unwrap();
+    network::networks::prune().unwrap();
     switch_off("0");
     assert!(says(&rootfs, &[], show).contains("inet6 "));
 }

@@ -23,10 +23,12 @@ harness::kernel_tests!(
     what_was_published_is_taken_back_and_the_rest_stays,
     what_a_dead_container_left_is_replaced,
     a_udp_client_who_keeps_asking_reaches_the_next_container,
+    a_udp_client_who_asked_too_early_reaches_the_container,
     where_ipv6_is_not_sent_on_it_is_left_to_the_proxy,
     hundreds_of_ports_come_and_go_at_once,
     others_tables_stay_as_they_are,
     a_table_that_somebody_threw_away_is_made_again,
+    a_table_with_rules_of_another_version_is_exchanged_at_once,
     many_at_once_open_one_table,
     who_may_not_is_told_so,
 );
@@ -68,6 +70,7 @@ fn the_kernel_has_the_rules_as_one_would_type_them() {
         "dnat ip6 to ip6 daddr . meta l4proto . th dport map @ports_at_ip6",
         "dnat ip to meta l4proto . th dport map @ports_ip",
         "iifname . oifname @pairs accept",
+        "meta nfproto ipv4 iifname @apart oifname @apart drop",
         "iifname @internal drop",
         "oifname @internal drop",
         "ct state established,related accept",
@@ -222,10 +225,18 @@ fn links_that_were_apart_stay_apart() {
     );
     host.far.sh("ip route add default via 198.51.100.1");
     second.sh("ip route add default via 203.0.113.1");
-    let _listener = listen(&second, "203.0.113.9:80");
-    assert!(host.far.within(|| is_reachable("203.0.113.9:80")));
-    nftables::keep_apart(TABLE, &["uplink".to_owned(), "second".to_owned()]).unwrap();
-    assert!(!host.far.within(|| is_reachable("203.0.113.9:80")));
+    host.far.sh("ip route add default via 2001:db8::1");
+    second.sh("ip route add default via 2001:db8:1::1");
+    let (v4, v6) = ("203.0.113.9:80", "[2001:db8:1::9]:80");
+    let _listeners = [listen(&second, v4), listen(&second, v6)];
+    let links = ["uplink".to_owned(), "second".to_owned()];
+    let ways = || host.far.within(|| [is_reachable(v4), is_reachable(v6)]);
+    host.far.within(|| [v4, v6].map(connect)); // the links are up
+    nftables::keep_apart(TABLE, &links).unwrap();
+    assert_eq!(ways(), [false, true], "IPv6 was never ours to turn");
+    nftables::let_pass(TABLE, &links).unwrap();
+    assert_eq!(ways(), [true, true]);
+    nftables::keep_apart(TABLE, &links).unwrap();
     let container = container("coracle0", 63, 2);
     assert!(container.within(|| is_reachable("203.0.113.9:80")), "containers have their way out");
 }
@@ -304,6 +315,29 @@ fn a_udp_client_who_keeps_asking_reaches_the_next_container() {
     }
 }
 
+/// The kernel remembers who asked and sends what they ask to the same place, with and without a rule.
+fn a_udp_client_who_asked_too_early_reaches_the_container() {
+    let host = host();
+    let container = container("coracle0", 63, 2);
+    for (on, anywhere, inside, seen) in [
+        ("198.51.100.1", "0.0.0.0", "10.63.0.2", "198.51.100.9"),
+        ("[2001:db8::1]", "[::]", "[fd63::2]", "2001:db8::9"),
+    ] {
+        let to = format!("{on}:7001");
+        let here = udp(&format!("{anywhere}:7001")); // as the proxy does
+        let [early, stranger] = [(); 2].map(|()| host.far.within(|| udp(&format!("{anywhere}:0"))));
+        let elsewhere = udp(&format!("{anywhere}:7002"));
+        ask(&early, &to, &here);
+        ask(&stranger, &format!("{on}:7002"), &elsewhere);
+        let published = [port(None, 7001, 53, Protocol::Udp), port(None, 7003, 53, Protocol::Udp)];
+        nftables::publish(TABLE, &published, &first()).unwrap();
+        let resolver = container.within(|| udp(&format!("{inside}:53")));
+        assert_eq!(ask(&early, &to, &resolver).ip(), ip(seen), "it is told who asks");
+        ask(&stranger, &format!("{on}:7002"), &elsewhere);
+        nftables::forget(TABLE, &first()).unwrap();
+    }
+}
+
 fn where_ipv6_is_not_sent_on_it_is_left_to_the_proxy() {
     use network::{ports, proxy};
     let host = host();
@@ -370,7 +404,21 @@ fn a_table_that_somebody_threw_away_is_made_again() {
     sh("nft flush ruleset; nft add table inet coracle"); // half of it, or of another version
     nftables::open(TABLE, "coracle0", false).unwrap();
     nftables::open(TABLE, "coracle0", false).unwrap();
-    assert_eq!(listing(), whole.replace("\tcomment \"rules 1\"\n", ""));
+    assert_eq!(listing(), whole);
+    drop(host);
+}
+
+fn a_table_with_rules_of_another_version_is_exchanged_at_once() {
+    let host = host();
+    let whole = listing();
+    nftables::publish(TABLE, &[tcp(7001, 80)], &first()).unwrap();
+    sh("nft add chain inet coracle old '{ type filter hook forward priority 5; policy drop; }'
+        nft list table inet coracle | sed 's/comment \"rules .*\"/comment \"rules of old\"/' > /tmp/old.nft
+        nft delete table inet coracle; nft -f /tmp/old.nft");
+    assert!(listing().contains("chain old") && listing().contains("rules of old"));
+    assert!(nftables::open(TABLE, "coracle0", false).unwrap(), "nothing else is in it");
+    assert_eq!(listing(), whole);
+    assert!(!nftables::open(TABLE, "coracle0", false).unwrap());
     drop(host);
 }
 

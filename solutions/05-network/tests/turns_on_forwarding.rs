@@ -19,8 +19,7 @@ harness::kernel_tests!(
     what_the_kernel_turns_with_it_is_put_back,
     what_is_on_is_left_alone,
     what_somebody_else_has_turned_since_is_left_alone,
-    the_way_that_a_router_told_of_is_kept,
-    otherwise_that_way_is_forgotten,
+    a_machine_that_sends_ipv6_on_forgets_the_way_that_a_router_told_of,
     what_may_not_be_written_is_explained,
 );
 
@@ -46,20 +45,13 @@ fn names(turned: &[Turned]) -> Vec<String> {
 
 fn what_is_off_is_turned_on_and_put_back() {
     off();
-    let turned = needed(false).unwrap();
+    let turned = needed().unwrap();
     assert_eq!(names(&turned), ["net.ipv4.ip_forward = 1 (was 0)"]);
     assert_eq!(value(V4), "0", "who asks changes nothing");
     turn(&turned).unwrap();
     assert_eq!((&*value(V4), &*value(V6)), ("1", "0"));
     put_back(&turned).unwrap();
-
-    let turned = needed(true).unwrap();
-    turn(&turned).unwrap();
-    assert_eq!((&*value(V4), &*value(V6)), ("1", "1"));
-    assert_eq!(needed(true).unwrap(), []);
-    put_back(&turned).unwrap();
     assert_eq!((&*value(V4), &*value(V6)), ("0", "0"));
-    assert_eq!(value("ipv6/conf/default/accept_ra"), "1");
 }
 
 /// Of each link `forwarding` and `accept_redirects`, and whether packets are sent on.
@@ -83,7 +75,7 @@ fn what_the_kernel_turns_with_it_is_put_back() {
         set("ipv4/conf/all/accept_redirects", redirects);
         set("ipv4/conf/one0/forwarding", "1");
         let before = all_of_ipv4();
-        let turned = needed(false).unwrap();
+        let turned = needed().unwrap();
         turn(&turned).unwrap();
         put_back(&turned).unwrap();
         assert_eq!(all_of_ipv4(), before);
@@ -101,7 +93,7 @@ fn what_the_kernel_turns_with_it_is_put_back() {
         assert_eq!(value("ipv4/conf/one0/forwarding"), "0");
     }
     set("ipv4/conf/one0/forwarding", "1");
-    let turned = needed(false).unwrap();
+    let turned = needed().unwrap();
     turn(&turned).unwrap();
     sh("ip link delete one0");
     put_back(&turned).unwrap(); // a link that has gone is no error
@@ -110,21 +102,17 @@ fn what_the_kernel_turns_with_it_is_put_back() {
 fn what_is_on_is_left_alone() {
     off();
     set(V4, "1");
-    assert_eq!(needed(false).unwrap(), []);
-    set(V6, "1");
-    assert_eq!(needed(true).unwrap(), []);
+    assert_eq!(needed().unwrap(), []);
     off();
 }
 
 fn what_somebody_else_has_turned_since_is_left_alone() {
     off();
-    let turned = needed(true).unwrap();
+    let turned = needed().unwrap();
     turn(&turned).unwrap();
-    set("ipv6/conf/default/accept_ra", "0");
     set(V4, "0");
     put_back(&turned).unwrap();
-    assert_eq!(value("ipv6/conf/default/accept_ra"), "0");
-    assert_eq!(value(V6), "0");
+    assert_eq!(value(V4), "0");
 }
 
 /// Says to `to` on eth0: "I am a router", as RFC 4861 has it in 4.2.
@@ -158,25 +146,13 @@ fn way() -> String {
     sh("ip -6 route show default")
 }
 
-fn the_way_that_a_router_told_of_is_kept() {
+/// Why IPv6 is never turned, and IPv4 may be.
+fn a_machine_that_sends_ipv6_on_forgets_the_way_that_a_router_told_of() {
     let router = behind_a_router();
-    assert_eq!(value("ipv6/conf/uplink/accept_ra"), "1");
-    let turned = needed(true).unwrap();
-    assert!(names(&turned).contains(&"net.ipv6.conf.uplink.accept_ra = 2 (was 1)".to_owned()));
+    let turned = needed().unwrap();
     turn(&turned).unwrap();
     assert!(way().contains("via fe80::9"), "the host has lost its way");
     put_back(&turned).unwrap();
-    assert!(way().contains("via fe80::9"));
-    assert_eq!(value("ipv6/conf/uplink/accept_ra"), "1");
-    sh("ip link delete uplink");
-    turn(&turned).unwrap(); // a link that has gone is no error
-    put_back(&turned).unwrap();
-    drop(router);
-}
-
-/// The kernel's rule that makes the last test necessary.
-fn otherwise_that_way_is_forgotten() {
-    let router = behind_a_router();
     set(V6, "1");
     assert_eq!(way(), "");
     sh("ip link delete uplink");
@@ -186,7 +162,7 @@ fn otherwise_that_way_is_forgotten() {
 
 fn what_may_not_be_written_is_explained() {
     off();
-    let turned = needed(false).unwrap();
+    let turned = needed().unwrap();
     sh(
         "mount -o bind,ro /proc/sys /proc/sys 2> /dev/null || { mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys; }",
     );

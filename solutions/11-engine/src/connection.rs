@@ -13,16 +13,16 @@ use network::etc::{self, Texts};
 use network::files::Resolver;
 use network::leases::Lease;
 use network::ports::{self, Publish};
-use network::{Network, UserMode};
+use network::{Network, UserMode, Wanted};
 use nix::sched::CloneFlags;
 use nix::unistd::Pid;
 use shared::Shared;
 use std::io::{IsTerminal, Write, stderr};
 pub use wish::{Wish, ensure_possible};
 
-/// Removes the network that no container is on, and turns back what was turned for it.
+/// Removes the networks that no container is on, and turns back what was turned for them.
 pub fn prune_networks() -> Result<()> {
-    Network::remove()
+    network::networks::prune()
 }
 
 /// A container's connection. Dropped, its address and its ports are free again.
@@ -51,7 +51,7 @@ impl Connection {
                 Connection::UserMode(Box::new(user_mode))
             }
             Wish::Bridge => {
-                let network = Network::open(None)?;
+                let network = Network::open(&Wanted::default())?;
                 Connection::Bridge(Box::new(network.lease(ports::reserve(&ports)?)?))
             }
             Wish::Host => {

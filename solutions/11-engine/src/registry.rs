@@ -48,6 +48,7 @@ fn absolute(variable: &str, default: &str) -> PathBuf {
 /// All containers, the newest first.
 pub fn list() -> Result<Vec<State>> {
     let _registry = lock_registry()?;
+    let _ = network::networks::sweep(); // whoever was killed may have left a port that leads nowhere
     let mut states = sweep()?;
     states.sort_by_key(|state| std::cmp::Reverse(state.created));
     Ok(states)

@@ -63,7 +63,7 @@ enum Command {
 
 #[derive(Subcommand)]
 enum Network {
-    /// Remove the network that no container is on: the bridge, its rules, its switches
+    /// Remove the networks that no container is on: their bridges, rules and switches
     Prune,
 }
 

@@ -21,6 +21,7 @@ harness::kernel_tests!(
     a_port_that_is_taken_is_an_error_before_anything_starts,
     ports_that_the_image_exposes_are_published_on_free_ones,
     after_a_kill_the_address_and_the_port_are_free,
+    what_is_turned_on_this_machine_is_said,
     what_can_not_be_is_refused_with_words,
     pruned_the_machine_is_as_it_was,
 );
@@ -171,11 +172,24 @@ fn after_a_kill_the_address_and_the_port_are_free() {
         assert_eq!(sh(&get("127.0.0.1:8082")), "hello\n");
         container.kill();
         wait_for("the port", || std::net::TcpListener::bind("0.0.0.0:8082").is_ok());
-        success(harness::run(&mut coracle(&["ps"])));
+        // Whoever looks at containers tidies up, also if their own are others.
+        let elsewhere = folder("elsewhere");
+        success(harness::run(coracle(&["ps"]).env("CORACLE_RUN", &elsewhere)));
         let rules = sh("nft list ruleset");
         assert!(!rules.contains("8082"), "{rules}");
     }
     assert_eq!(fs::read_dir("/run/coracle/networks/coracle0/leases").unwrap().count(), 0);
+    success(harness::run(&mut coracle(&["ps"])));
+}
+
+/// On standard error and once, also where no terminal is.
+fn what_is_turned_on_this_machine_is_said() {
+    busybox();
+    fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
+    let said = || run_rm(&[], &["true"]).stderr;
+    let first = said();
+    assert!(first.contains("net.ipv4.ip_forward = 1 (was 0)"), "{first}");
+    assert_eq!((said(), said()), (String::new(), String::new()));
 }
 
 fn what_can_not_be_is_refused_with_words() {

@@ -53,7 +53,10 @@ pub fn publish(table: &str, ports: &[Published], container: &[IpAddr]) -> Result
                     return Err(again).with_context(what);
                 }
             }
-            outcome => return outcome.with_context(what),
+            outcome => {
+                outcome.with_context(what)?;
+                return memory::forget_early(ports);
+            }
         }
     }
     Err(Error::EBUSY).with_context(what)
@@ -93,26 +96,38 @@ pub fn close(table: &str, bridge: &str) -> Result<()> {
     for (set, key) in
         [("internal", name.clone()), ("pairs", [&name[..], &name].concat()), ("bridges", name)]
     {
-        let mut batch = Batch::of(Family::Inet, table);
-        batch.remove_elements(set, &[(key, None)]);
-        match batch.commit() {
-            Err(refusal) if refusal.errno != Error::ENOENT => {
-                return Err(refusal)
-                    .with_context(|| format!("cannot close the table for {bridge}"));
-            }
-            _ => (),
-        }
+        take_out(table, set, key)
+            .with_context(|| format!("cannot close the table for {bridge}"))?;
     }
     Ok(())
 }
 
-/// Drops what would pass from one of these links to another: a machine that did not send packets on
-/// before we made it do so shall not become a router for whoever is on its links.
+/// Removes an element that may be gone already.
+fn take_out(table: &str, set: &str, key: Vec<u8>) -> Result<()> {
+    let mut batch = Batch::of(Family::Inet, table);
+    batch.remove_elements(set, &[(key, None)]);
+    match batch.commit() {
+        Err(refusal) if refusal.errno != Error::ENOENT => Err(refusal.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Drops the IPv4 packets that would pass from one of these links to another: a machine that did not
+/// send packets on before we made it do so shall not become a router for whoever is on its links.
 pub fn keep_apart(table: &str, links: &[String]) -> Result<()> {
+    if links.is_empty() {
+        return Ok(());
+    }
     let list: Vec<Element> = links.iter().map(|name| (link_name(name).to_vec(), None)).collect();
     let mut batch = Batch::of(Family::Inet, table);
     batch.elements("apart", &list);
     batch.commit().context("cannot keep the links of this machine apart")
+}
+
+/// The contrary of [`keep_apart`].
+pub fn let_pass(table: &str, links: &[String]) -> Result<()> {
+    let names = links.iter().map(|name| link_name(name).to_vec());
+    names.map(|name| take_out(table, "apart", name)).collect()
 }
 
 fn elements_of(ports: &[Published], container: &[IpAddr]) -> Elements {

@@ -1,0 +1,146 @@
+//! What is turned on the machine for all networks together: `machine.json`.
+//!
+//! A kernel that sends packets on does so between all links, also between those that have nothing to
+//! do with us. Where it did not before we came, the machine must not become a router for whoever is
+//! on its links. So those that are there at that moment are written down, and IPv4 is dropped from
+//! one of them to another (the set `apart`). IPv6 is not: it is never us who turn that on.
+//!
+//! Where is the limit of it? Somebody who wants a router finds the switch turned already, and nobody
+//! sees that they want it. So it must do no harm to programs that turn the switch when they start,
+//! and find it turned: what comes later is never taken in, be it Docker's bridge or a VPN's link;
+//! and a bridge that machines of software alone are plugged into belongs to such a program, and is
+//! left out. For links of hardware it is said, once, what was done and how it is undone.
+
+use super::record::{names, read, write};
+use super::{FOLDER, Name, Record, TABLE};
+use crate::forwarding::{self, Turned};
+use crate::links::{self, Link};
+use crate::lock::lock;
+use crate::netlink::Netlink;
+use crate::{leases, nftables};
+use anyhow::{Context, Result};
+use nix::fcntl::Flock;
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// The machine, as long as one alone changes it. To be locked after a network's folder.
+pub struct Machine {
+    _lock: Flock<File>,
+}
+
+/// The content of `machine.json`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Ledger {
+    /// Its switches that were turned.
+    turned: Vec<Turned>,
+    /// The links that were there when nothing was sent on.
+    apart: Vec<String>,
+}
+
+impl Machine {
+    /// Waits until nobody else changes it.
+    pub fn locked() -> Result<Machine> {
+        let lock = lock(Path::new(FOLDER))?;
+        Ok(Machine { _lock: lock.with_context(|| format!("{FOLDER} is gone"))? })
+    }
+
+    /// Writes down what is about to be turned; returns the links that shall be kept apart.
+    pub fn remember(&self, needed: &[Turned]) -> Result<Vec<String>> {
+        let mut ledger = Ledger::read()?;
+        ledger.turned.extend(needed.iter().cloned());
+        let here = strangers(&links::links(&mut Netlink::route()?)?);
+        ledger.apart.extend(here);
+        ledger.apart.sort();
+        ledger.apart.dedup();
+        write(&path(), &ledger)?;
+        Ok(ledger.apart)
+    }
+
+    /// Keeps apart what is written down, in a table that is new.
+    pub fn keep_apart(&self) -> Result<()> {
+        nftables::keep_apart(TABLE, &Ledger::read()?.apart)
+    }
+
+    /// Turns back what none of the networks needs that stay.
+    pub fn turn_back(&self, staying: &[(Name, Record)]) -> Result<()> {
+        if staying.iter().any(|(_, one)| !one.bridge.internal) {
+            return Ok(());
+        }
+        let Ledger { turned, apart } = Ledger::read()?;
+        forwarding::put_back(&turned)?;
+        match staying {
+            [] => nftables::remove(TABLE)?,
+            _ => nftables::let_pass(TABLE, &apart)?,
+        }
+        remove()
+    }
+}
+
+impl Ledger {
+    fn read() -> Result<Ledger> {
+        Ok(read(&path())?.unwrap_or_default())
+    }
+}
+
+fn path() -> PathBuf {
+    Path::new(FOLDER).join("machine.json")
+}
+
+fn remove() -> Result<()> {
+    for path in [path().with_extension("new"), path()] {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => (),
+            outcome => outcome.with_context(|| format!("cannot remove {}", path.display()))?,
+        }
+    }
+    Ok(())
+}
+
+/// The links that are not ours, nor of a program that connects machines of software.
+fn strangers(links: &[Link]) -> Vec<String> {
+    let ours: Vec<String> = names().iter().map(Name::link).collect();
+    let is_ours = |name: &String| ours.contains(name) || leases::is_link_name(name);
+    let is_bridge = |index| links.iter().any(|link| link.index == index && link.kind == "bridge");
+    let is_plugged_in = |link: &Link| link.master.is_some_and(is_bridge); // packets come by its bridge
+    let is_hardware = |link: &Link| !["veth", "tun"].contains(&&*link.kind);
+    let leads_out = |bridge: &Link| {
+        links.iter().any(|link| link.master == Some(bridge.index) && is_hardware(link))
+    };
+    let is_stranger = |link: &&Link| {
+        link.name != "lo" && !is_plugged_in(link) && (link.kind != "bridge" || leads_out(link))
+    };
+    let names = links.iter().filter(is_stranger).map(|link| link.name.clone());
+    names.filter(|name| !is_ours(name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(index: u32, name: &str, kind: &str, master: Option<u32>) -> Link {
+        let (name, kind) = (name.to_owned(), kind.to_owned());
+        let peer_is_elsewhere = kind == "veth";
+        let (mtu, up, peer, alias) = (1500, true, None, None);
+        Link { index, name, kind, mtu, up, master, peer, peer_is_elsewhere, alias }
+    }
+
+    #[test]
+    fn bridges_of_machines_of_software_are_nobodys_uplink() {
+        let links = [
+            link(1, "lo", "", None),
+            link(2, "eth0", "", None),
+            link(3, "wg0", "wireguard", None),
+            link(4, "docker0", "bridge", None),
+            link(5, "virbr0", "bridge", None),
+            link(6, "vnet0", "tun", Some(5)),
+            link(7, "br0", "bridge", None),
+            link(8, "eth1", "", Some(7)),
+            link(9, "vethabc", "veth", Some(7)),
+            link(10, "co0a3f0002", "veth", None),
+        ];
+        assert_eq!(strangers(&links), ["eth0", "wg0", "br0"]);
+    }
+}

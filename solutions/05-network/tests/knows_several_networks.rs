@@ -1,0 +1,319 @@
+//! Networks are apart from each other, and an internal one leads nowhere.
+
+mod container;
+mod machines;
+
+use container::{Waiting, assert_refused, ip, rootfs, says, sh as run_sh};
+use harness::{Leaks, random_name};
+use machines::{Machine, accept, connect, is_reachable, listen, require, sh};
+use network::networks::{FOLDER, Network, Wanted, prune};
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+
+harness::kernel_tests!(
+    each_has_a_bridge_and_addresses_of_its_own,
+    nothing_passes_from_one_to_another_but_what_is_published,
+    internal_cannot_leave,
+    an_internal_one_is_reached_by_no_published_port,
+    a_network_becomes_internal_only_when_nobody_is_on_it,
+    a_name_as_long_as_a_link_may_have_and_a_longer_one,
+    what_is_no_name_and_a_bridge_of_somebody_else_are_refused,
+    one_that_is_used_stays_and_the_others_go,
+    the_switch_stays_turned_as_long_as_any_network_needs_it,
+    links_that_come_later_are_not_kept_apart,
+    many_at_once_make_different_networks => 120,
+    in_a_table_that_is_new_all_networks_are_there_again,
+);
+
+fn named(name: &str) -> Wanted {
+    Wanted { name: name.parse().unwrap(), ..Wanted::default() }
+}
+
+fn internal(name: &str) -> Wanted {
+    Wanted { internal: true, ..named(name) }
+}
+
+fn folder(name: &str) -> std::path::PathBuf {
+    Path::new(FOLDER).join(name)
+}
+
+fn forwards() -> String {
+    fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap().trim().to_owned()
+}
+
+/// Listens in a container on all of its addresses.
+fn serve(waiting: &Waiting, port: u16) -> TcpListener {
+    within(waiting, || TcpListener::bind(("::", port)).unwrap())
+}
+
+fn within<T>(waiting: &Waiting, act: impl FnOnce() -> T) -> T {
+    let enter = |path: &str| {
+        let namespace = fs::File::open(path).unwrap();
+        nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+    };
+    let ours = format!("/proc/{}/ns/net", std::process::id());
+    let ours = fs::File::open(ours).unwrap();
+    enter(&format!("/proc/{}/ns/net", waiting.pid));
+    let outcome = act();
+    nix::sched::setns(ours, nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+    outcome
+}
+
+fn each_has_a_bridge_and_addresses_of_its_own() {
+    let rootfs = rootfs();
+    let [one, two] =
+        ["one", "two"].map(|name| Waiting::after(&rootfs, &["--bridge", name], "true"));
+    for (waiting, bridge) in [(&one, "co-one"), (&two, "co-two")] {
+        assert_eq!(ip(&format!("-o link show master {bridge}")).lines().count(), 1);
+        let gateway = ip(&format!("-4 -o address show dev {bridge}"));
+        let gateway = gateway.split_whitespace().nth(3).unwrap().split('/').next().unwrap();
+        assert!(waiting.net("ip route").contains(&format!("default via {gateway} ")));
+        waiting.ping(&rootfs, gateway);
+    }
+    let net =
+        |waiting: &Waiting| waiting.address(4).split('.').take(2).collect::<Vec<_>>().join(".");
+    assert_ne!(net(&one), net(&two));
+    for (name, waiting) in [("one", &one), ("two", &two)] {
+        assert!(folder(name).join("leases").join(waiting.address(4)).exists());
+    }
+}
+
+fn nothing_passes_from_one_to_another_but_what_is_published() {
+    require("nft");
+    sh("sysctl -qw net.ipv6.conf.all.forwarding=1");
+    let rootfs = rootfs();
+    let server = Waiting::after(&rootfs, &["--bridge", "one", "-p", "7001:80"], "true");
+    let [neighbour, stranger] =
+        ["one", "two"].map(|name| Waiting::after(&rootfs, &["--bridge", name], "true"));
+    let _listener = serve(&server, 80);
+    for address in [format!("{}:80", server.address(4)), format!("[{}]:80", server.address(6))] {
+        assert!(within(&neighbour, || is_reachable(&address)), "{address}");
+        assert!(!within(&stranger, || is_reachable(&address)), "{address}");
+    }
+    let gateway = stranger.net("ip -4 route show default");
+    let gateway = gateway.split(' ').nth(2).unwrap();
+    assert!(within(&stranger, || is_reachable(&format!("{gateway}:7001"))));
+}
+
+/// A machine behind a cable, which knows the way to everybody here.
+fn far() -> Machine {
+    sh("ip link set lo up; sysctl -qw net.ipv6.conf.all.forwarding=1");
+    let addresses = [("198.51.100.1/24", "198.51.100.9/24"), ("2001:db8::1/64", "2001:db8::9/64")];
+    let far = Machine::cabled("uplink", addresses);
+    far.sh("ip route add default via 198.51.100.1; ip route add default via 2001:db8::1");
+    far
+}
+
+fn internal_cannot_leave() {
+    require("nft");
+    let rootfs = rootfs();
+    let far = far();
+    let out = ["198.51.100.9:80", "[2001:db8::9]:80"];
+    let _servers = out.map(|address| listen(&far, address));
+    let options = ["--bridge", "inner", "--internal"];
+    let [one, two] = [(); 2].map(|()| Waiting::after(&rootfs, &options, "true"));
+    let open = Waiting::after(&rootfs, &["--bridge", "outer"], "true");
+    assert_eq!(one.net("ip route show default; ip -6 route show default"), "");
+    one.ping(&rootfs, &two.address(4));
+    one.ping(&rootfs, &two.address(6));
+    let _listeners = [serve(&open, 80), serve(&one, 80), serve(&two, 80)];
+    let neighbour = format!("{}:80", two.address(4));
+    assert!(within(&one, || is_reachable(&neighbour)));
+    // A container that may change its routes finds the way itself, and is stopped on it.
+    for (family, bridge) in [("-4", "co-inner"), ("-6", "co-inner")] {
+        let line = ip(&format!("{family} -o address show dev {bridge} scope global"));
+        let gateway = line.split_whitespace().nth(3).unwrap().split('/').next().unwrap();
+        one.net(&format!("ip {family} route add default via {gateway}"));
+    }
+    let elsewhere = [format!("{}:80", open.address(4)), format!("[{}]:80", open.address(6))];
+    for address in out.iter().map(ToString::to_string).chain(elsewhere) {
+        assert!(!within(&one, || is_reachable(&address)), "{address}");
+    }
+    assert!(out.iter().all(|address| within(&open, || is_reachable(address))), "the others may");
+    // Nor does anybody come in who knows the way.
+    for address in [format!("{}:80", one.address(4)), format!("[{}]:80", one.address(6))] {
+        assert!(!far.within(|| is_reachable(&address)), "{address}");
+        assert!(!within(&open, || is_reachable(&address)), "{address}");
+        assert!(is_reachable(&address), "{address}: this machine hears it");
+    }
+    sh("ip link delete uplink");
+}
+
+fn an_internal_one_is_reached_by_no_published_port() {
+    require("nft");
+    let rootfs = rootfs();
+    let options = ["--bridge", "inner", "--internal"];
+    let output = run_sh(&rootfs, &[&options[..], &["-p", "7001:80"]].concat(), "echo ran");
+    assert_refused(&output, &["the network inner is internal"]);
+    assert!(TcpListener::bind("0.0.0.0:7001").is_ok(), "the port is free again");
+    assert!(!sh("nft list ruleset").contains("7001"));
+    // One who is on it does not reach the ports of others either.
+    let server = Waiting::after(&rootfs, &["-p", "7001:80"], "true");
+    let inner = Waiting::after(&rootfs, &options, "true");
+    let _listener = serve(&server, 80);
+    let line = ip("-4 -o address show dev co-inner");
+    let gateway = line.split_whitespace().nth(3).unwrap().split('/').next().unwrap();
+    assert!(is_reachable(&format!("{gateway}:7001")));
+    assert!(!within(&inner, || is_reachable(&format!("{gateway}:7001"))));
+}
+
+fn a_network_becomes_internal_only_when_nobody_is_on_it() {
+    require("nft");
+    let rootfs = rootfs();
+    let open = ["--bridge", "boat"];
+    let shut = ["--bridge", "boat", "--internal"];
+    let way = |options: &[&str]| says(&rootfs, options, "ip route | grep ^default || true");
+    let waiting = Waiting::after(&rootfs, &open, "true");
+    assert_refused(&run_sh(&rootfs, &shut, "echo ran"), &["boat has a way out and is in use"]);
+    drop(waiting);
+    assert_eq!(way(&shut), "");
+    assert!(sh("nft list set inet coracle internal").contains("co-boat"));
+    let waiting = Waiting::after(&rootfs, &shut, "true");
+    assert_refused(&run_sh(&rootfs, &open, "echo ran"), &["boat is internal and in use"]);
+    drop(waiting);
+    assert!(way(&open).starts_with("default via "));
+    assert!(!sh("nft list set inet coracle internal").contains("co-boat"));
+}
+
+fn a_name_as_long_as_a_link_may_have_and_a_longer_one() {
+    let rootfs = rootfs();
+    for (name, link) in [("twelve_chars", Some("co-twelve_chars")), ("thirteen.char", None)] {
+        let waiting = Waiting::after(&rootfs, &["--bridge", name], "true");
+        let links = ip("-o link show type bridge");
+        let found = links.split(": ").find(|word| word.starts_with("co-")).unwrap();
+        assert!(found.len() == 15 && link.is_none_or(|link| link == found), "{links}");
+        waiting.ping(&rootfs, &waiting.net("ip route show default").split(' ').nth(2).unwrap());
+        drop(waiting);
+        prune().unwrap();
+        assert_eq!(ip("-o link show type bridge"), "");
+    }
+}
+
+fn what_is_no_name_and_a_bridge_of_somebody_else_are_refused() {
+    let rootfs = rootfs();
+    for bad in ["", "..", "a/b", "-x", "a b", &"a".repeat(65)] {
+        let output = run_sh(&rootfs, &[&format!("--bridge={bad}")], "echo ran");
+        assert_eq!(output.status.code(), Some(125), "{bad}: {output:?}");
+        assert!(output.stderr.contains("hint: ") && output.stdout.is_empty(), "{bad}: {output:?}");
+    }
+    assert!(!Path::new(FOLDER).exists());
+    ip("link add co-boat type bridge");
+    let output = run_sh(&rootfs, &["--bridge", "boat"], "echo ran");
+    assert_refused(&output, &["there is a bridge co-boat already", "not ours"]);
+    ip("link delete co-boat");
+    says(&rootfs, &["--bridge", "boat"], "true");
+}
+
+fn one_that_is_used_stays_and_the_others_go() {
+    let rootfs = rootfs();
+    let before = Leaks::snapshot();
+    let waiting = Waiting::after(&rootfs, &["--bridge", "used"], "true");
+    says(&rootfs, &["--bridge", "idle"], "true");
+    says(&rootfs, &["--bridge", "shut", "--internal"], "true");
+    assert!(Network::remove(&"nobody".parse().unwrap()).is_ok());
+    let error = format!("{:#}", prune().unwrap_err());
+    assert!(error.contains("the network used is in use\nhint: "), "{error}");
+    let links = ip("-o link show type bridge");
+    assert!(links.contains("co-used") && !links.contains("co-idle") && !links.contains("co-shut"));
+    assert!(folder("used").exists() && !folder("idle").exists() && !folder("shut").exists());
+    drop(waiting);
+    prune().unwrap();
+    assert!(!Path::new(FOLDER).exists());
+    assert_eq!(before.left_behind(), Vec::<String>::new());
+}
+
+fn the_switch_stays_turned_as_long_as_any_network_needs_it() {
+    require("nft");
+    assert_eq!(forwards(), "0");
+    drop(Network::open(&internal("inner")).unwrap());
+    assert_eq!(forwards(), "0", "an internal one needs nothing");
+    drop(Network::open(&named("one")).unwrap());
+    drop(Network::open(&named("two")).unwrap());
+    assert_eq!(forwards(), "1");
+    Network::remove(&named("one").name).unwrap();
+    assert_eq!(forwards(), "1");
+    Network::remove(&named("two").name).unwrap();
+    assert_eq!(forwards(), "0");
+    assert!(sh("nft list set inet coracle internal").contains("co-inner"));
+    Network::remove(&named("inner").name).unwrap();
+    assert_eq!(sh("nft list ruleset"), "");
+    assert!(!Path::new(FOLDER).exists());
+}
+
+fn links_that_come_later_are_not_kept_apart() {
+    require("nft");
+    let far = far();
+    let cabled = |link: &str, number: u8| {
+        let [v4, v6] = [format!("203.0.{number}"), format!("2001:db8:{number}:")];
+        let (ours, theirs) = (
+            (format!("{v4}.1/24"), format!("{v6}:1/64")),
+            (format!("{v4}.9/24"), format!("{v6}:9/64")),
+        );
+        let machine = Machine::cabled(link, [(&ours.0, &theirs.0), (&ours.1, &theirs.1)]);
+        machine.sh(&format!("ip route add default via {v4}.1; ip route add default via {v6}:1"));
+        let addresses = [format!("{v4}.9:80"), format!("[{v6}:9]:80")];
+        let servers = addresses.each_ref().map(|address| listen(&machine, address));
+        (machine, addresses, servers)
+    };
+    let second = cabled("second", 113);
+    sh("ip link add docker0 type bridge; ip link set docker0 up");
+    let reached = || far.within(|| second.1.each_ref().map(|address| is_reachable(address)));
+    assert_eq!(reached(), [false, true], "IPv4 is not sent on, and IPv6 is");
+    drop(Network::open(&named("boat")).unwrap());
+    assert_eq!(forwards(), "1");
+    assert_eq!(reached(), [false, true], "as before");
+
+    // Whoever comes later, and whose program finds the switch turned, has their way.
+    let later = cabled("later", 114);
+    let reaches_later = || far.within(|| later.1.each_ref().map(|address| connect(address)));
+    reaches_later();
+    sh("nft flush ruleset");
+    drop(Network::open(&named("boat")).unwrap());
+    reaches_later(); // also when our rules had to be made again
+    assert_eq!(reached(), [false, true]);
+    let apart = sh("nft list set inet coracle apart");
+    assert!(apart.contains("uplink") && apart.contains("second"), "{apart}");
+    assert!(!apart.contains("docker0") && !apart.contains("later"), "{apart}");
+    prune().unwrap();
+    sh("for link in uplink second later docker0; do ip link delete $link; done
+        sysctl -qw net.ipv6.conf.all.forwarding=0");
+}
+
+fn many_at_once_make_different_networks() {
+    let rootfs = rootfs();
+    let script = "echo ready; cat > /dev/null";
+    let names: Vec<String> = (0..8).map(|_| random_name("n")).collect();
+    let mut all: Vec<Waiting> = names
+        .iter()
+        .map(|name| Waiting::begin(container::command(&rootfs, &["--bridge", name], script)))
+        .collect();
+    all.iter_mut().for_each(Waiting::until_ready);
+    let first_two = |ip: String| ip.split('.').take(2).collect::<Vec<_>>().join(".");
+    let nets: BTreeSet<String> = all.iter().map(|one| first_two(one.address(4))).collect();
+    assert_eq!(nets.len(), 8, "{nets:?}");
+    drop(all);
+    prune().unwrap();
+}
+
+fn in_a_table_that_is_new_all_networks_are_there_again() {
+    require("nft");
+    let rootfs = rootfs();
+    let server = Waiting::after(&rootfs, &["--bridge", "one", "-p", "7001:80"], "true");
+    let listener = within(&server, || TcpListener::bind("0.0.0.0:80").unwrap());
+    let far = far();
+    let seen = || {
+        let _client = far.within(|| connect("198.51.100.1:7001"));
+        accept(&listener).1.ip().to_string()
+    };
+    assert_eq!(seen(), "198.51.100.9");
+    for loss in ["true", "nft add table inet coracle '{ comment \"rules 0\" ; }'"] {
+        sh(&format!("nft flush ruleset; {loss}"));
+        assert_ne!(seen(), "198.51.100.9", "the proxy alone answers");
+        says(&rootfs, &["--bridge", "two"], "true");
+        assert_eq!(seen(), "198.51.100.9", "{loss}");
+        assert!(sh("nft list set inet coracle bridges").contains("co-one"));
+    }
+    sh("ip link delete uplink; sysctl -qw net.ipv6.conf.all.forwarding=0");
+}
