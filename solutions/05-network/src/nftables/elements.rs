@@ -126,8 +126,7 @@ pub fn keep_apart(table: &str, links: &[String]) -> Result<()> {
 
 /// The contrary of [`keep_apart`].
 pub fn let_pass(table: &str, links: &[String]) -> Result<()> {
-    let names = links.iter().map(|name| link_name(name).to_vec());
-    names.map(|name| take_out(table, "apart", name)).collect()
+    links.iter().try_for_each(|name| take_out(table, "apart", link_name(name).to_vec()))
 }
 
 fn elements_of(ports: &[Published], container: &[IpAddr]) -> Elements {
