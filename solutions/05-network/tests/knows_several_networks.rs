@@ -184,7 +184,7 @@ fn a_name_as_long_as_a_link_may_have_and_a_longer_one() {
         let links = ip("-o link show type bridge");
         let found = links.split(": ").find(|word| word.starts_with("co-")).unwrap();
         assert!(found.len() == 15 && link.is_none_or(|link| link == found), "{links}");
-        waiting.ping(&rootfs, &waiting.net("ip route show default").split(' ').nth(2).unwrap());
+        waiting.ping(&rootfs, waiting.net("ip route show default").split(' ').nth(2).unwrap());
         drop(waiting);
         prune().unwrap();
         assert_eq!(ip("-o link show type bridge"), "");
