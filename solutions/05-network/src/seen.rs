@@ -13,8 +13,9 @@ use nix::unistd::pipe2;
 use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
 use std::fmt::{self, Display};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt;
 
 /// What is in a network namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +28,7 @@ pub struct Network {
     pub routes: Vec<Route>,
 }
 
-/// Reads what process `pid` sees. Needs CAP_SYS_ADMIN, also for our own.
+/// Reads what process `pid` sees. Needs CAP_SYS_ADMIN there, or a user namespace of the caller's.
 pub fn network_of(pid: i32) -> Result<Network> {
     let path = format!("/proc/{pid}/ns/net");
     let namespace = File::open(&path)
@@ -35,8 +36,7 @@ pub fn network_of(pid: i32) -> Result<Network> {
     let (answer, say) = pipe2(OFlag::O_CLOEXEC).context("cannot make a pipe")?;
     let (mut answer, mut say) = (File::from(answer), File::from(say));
     let ask = || -> Result<Infallible> {
-        setns(&namespace, CloneFlags::CLONE_NEWNET)
-            .context("cannot enter the network namespace")?;
+        enter(pid, &namespace).context("cannot enter the network namespace")?;
         let seen = serde_json::to_vec(&network_here()?)?;
         sys::close_all_but(&[std::os::fd::AsFd::as_fd(&say)])?; // the one who waits for us goes on, and reads
         say.write_all(&seen)?;
@@ -48,6 +48,25 @@ pub fn network_of(pid: i32) -> Result<Network> {
     answer.read_to_end(&mut text).context("cannot read the links")?;
     process::wait(&child)?;
     serde_json::from_slice(&text).context("the process that asked was killed")
+}
+
+/// Enters a network namespace. An ordinary user may not enter their own, having no right in it, and
+/// is there already; and has all rights in a user namespace that is theirs (chapter 04), and so over
+/// the network of a container in there, after having entered it, too.
+fn enter(pid: i32, namespace: &File) -> nix::Result<()> {
+    let inode = |path: &str| fs::metadata(path).map(|file| file.ino()).ok();
+    if inode(&format!("/proc/{pid}/ns/net")) == inode("/proc/self/ns/net") {
+        return Ok(());
+    }
+    let entered = setns(namespace, CloneFlags::CLONE_NEWNET);
+    if entered.is_ok() {
+        return entered;
+    }
+    let users = File::open(format!("/proc/{pid}/ns/user"));
+    users.map_or(entered, |users| {
+        setns(users, CloneFlags::CLONE_NEWUSER)?;
+        setns(namespace, CloneFlags::CLONE_NEWNET)
+    })
 }
 
 /// Reads what we see ourselves.

@@ -36,7 +36,7 @@ pub use images::{
 };
 pub use registry::{changes, list, ports, remove};
 pub use request::Request;
-pub use rootless::be_root;
+pub use rootless::{be_root, ports_of};
 pub use state::{Process, State, Status};
 
 use anyhow::{Context, Result};

@@ -9,8 +9,9 @@
 //! container, its network, enters the namespace of that one.
 
 use crate::registry::{ROOT, RUN};
-use crate::state::{State, Status};
+use crate::state::{Process, State, Status};
 use anyhow::{Context, Result, ensure};
+use network::ports::Published;
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::{Uid, geteuid};
 use process::{Guard, Signals};
@@ -60,15 +61,45 @@ pub fn be_root(beside: Option<&str>) -> Result<Option<u8>> {
 /// The user namespace of the user's running container of this name, ID, or beginning of an ID. If
 /// there is none, whoever asks for it in a new one will learn why.
 fn namespace_of(container: &str) -> Option<File> {
-    let said = var_os(RUN).filter(|said| !said.is_empty()).map(PathBuf::from);
-    let folder = said.or_else(|| run_folder(geteuid()).ok())?;
-    fs::read_dir(folder).ok()?.flatten().find_map(|entry| {
-        let id = entry.file_name().into_string().ok()?;
-        let state = State::read(&entry.path(), &id).ok()??;
-        let process = state.process.filter(|_| state.status == Status::Running)?;
+    running(&folder_of_states(geteuid())?).find_map(|(state, process)| {
         let namespace = File::open(format!("/proc/{}/ns/user", process.pid)).ok()?;
         let is_it = state.name == container || state.id.starts_with(container);
         (is_it && process.lives()).then_some(namespace)
+    })
+}
+
+/// The ports of this machine that lead to the network of process `pid`, as far as they are written
+/// down with a user's container. Root looks where the user of that process has them by default.
+pub fn ports_of(pid: i32) -> Option<Vec<Published>> {
+    let network_of =
+        |pid: i32| fs::metadata(format!("/proc/{pid}/ns/net")).map(|net| net.ino()).ok();
+    let network = network_of(pid)?;
+    let user = if geteuid().is_root() { root_of(pid)? } else { geteuid() };
+    let is_it = |(_, process): &(State, Process)| network_of(process.pid) == Some(network);
+    running(&folder_of_states(user)?).find(is_it).map(|(state, _)| state.ports().to_vec())
+}
+
+/// Who is root in the user namespace of a process: the first line of its map.
+fn root_of(pid: i32) -> Option<Uid> {
+    let map = fs::read_to_string(format!("/proc/{pid}/uid_map")).ok()?;
+    map.split_whitespace().nth(1)?.parse().ok().map(Uid::from_raw)
+}
+
+fn folder_of_states(user: Uid) -> Option<PathBuf> {
+    if user != geteuid() {
+        return Some(format!("/run/user/{user}/coracle").into());
+    }
+    let said = var_os(RUN).filter(|said| !said.is_empty()).map(PathBuf::from);
+    said.or_else(|| run_folder(user).ok().filter(|_| !user.is_root()))
+}
+
+/// The containers whose states in a folder say that they run.
+fn running(folder: &Path) -> impl Iterator<Item = (State, Process)> {
+    fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|entry| {
+        let id = entry.file_name().into_string().ok()?;
+        let state = State::read(&entry.path(), &id).ok()??;
+        let process = state.process.filter(|_| state.status == Status::Running)?;
+        Some((state, process))
     })
 }
 

@@ -32,8 +32,10 @@ fn network_rows(report: &mut Report) {
         network::network_of(pid)
     });
     let here = network::seen::network_here().unwrap_or_default();
-    let mut push = |name: &str, read: &dyn Fn(&Network) -> (String, Value)| {
-        let facts = seen.each_ref().map(|seen| seen.as_ref().map(read));
+    let pids = [report.subject.pid, report.reference.pid];
+    let mut push = |name: &str, read: &dyn Fn(&Network, u32) -> (String, Value)| {
+        let [own, other] = seen.each_ref().map(Result::as_ref);
+        let facts = [own.map(|seen| read(seen, pids[0])), other.map(|seen| read(seen, pids[1]))];
         let verdict = match &facts {
             [Ok(own), Ok(other)] if own == other => Verdict::Shared,
             [Ok(_), Ok(_)] => Verdict::Own,
@@ -46,17 +48,18 @@ fn network_rows(report: &mut Report) {
         let (name, group) = (name.to_owned(), Group::Network);
         report.rows.push(Row { name, group, verdict, value, reference });
     };
-    push("links", &|seen| {
+    push("links", &|seen, _| {
         let links = seen.links_beside(&here);
         (links.to_string(), json!(links))
     });
-    push("routes", &|seen| {
+    push("routes", &|seen, _| {
         let ways = seen.ways();
         (ways.to_string(), json!(ways))
     });
-    push("ports", &|seen| {
-        let terms = seen.own_addresses().find_map(network::leases::of);
-        let ports = terms.map(|terms| terms.ports).unwrap_or_default();
+    push("ports", &|seen, pid| {
+        let of_users = i32::try_from(pid).ok().and_then(engine::ports_of);
+        let of_root = || Some(seen.own_addresses().find_map(network::leases::of)?.ports);
+        let ports = of_users.or_else(of_root).unwrap_or_default();
         let texts: Vec<String> = ports.iter().map(ToString::to_string).collect();
         let text = if texts.is_empty() { "none".to_owned() } else { texts.join("\n") };
         (text, json!(texts))
