@@ -17,6 +17,7 @@
 mod program;
 
 use crate::etc::Surroundings;
+use crate::files::{self, Resolver};
 use crate::links::{self, Route};
 use crate::netlink::Netlink;
 use crate::ports::{Published, Reserved};
@@ -89,7 +90,9 @@ impl UserMode {
             own: terms.addresses.iter().map(|address| address.ip).collect(),
             host: of_the_host.filter(|ip| can_be_reached(ip, v6.is_some())).collect(),
             has_ipv6: v6.is_some(),
-            forwarder: v4.map(|_| forwarder(range).into()),
+            forwarder: v4
+                .filter(|_| needs_forwarder(v6.is_some()))
+                .map(|_| forwarder(range).into()),
         };
         let (running, proxy) = (Cell::new(None), Cell::new(None));
         let reserved = Cell::new(reserved);
@@ -108,7 +111,7 @@ impl UserMode {
         let path = format!("/proc/{pid}/ns/net");
         let namespace = File::open(&path).with_context(|| format!("cannot open {path}"))?;
         if let Some(program) = &self.program {
-            self.running.set(Some(program.start(&namespace, self.range, &self.terms.addresses)?));
+            self.running.set(Some(program.start(&namespace, self.range, &self.surroundings)?));
         }
         let reserved = self.reserved.take();
         if !reserved.is_empty() {
@@ -163,6 +166,15 @@ fn can_be_reached(ip: &IpAddr, has_ipv6: bool) -> bool {
         IpAddr::V4(ip) => !ip.is_link_local(),
         IpAddr::V6(ip) => has_ipv6 && ip.segments()[0] & 0xffc0 != 0xfe80,
     }
+}
+
+/// Can no name server of this machine be reached from inside, for want of IPv6 or because it listens
+/// on the loopback? One that can is better asked itself: pasta lets each answer that comes from a
+/// server to which it also forwards seem to be the forwarder's.
+fn needs_forwarder(has_ipv6: bool) -> bool {
+    let (own, behind) = files::of_the_host();
+    let reached = Resolver { has_ipv6, ..Resolver::default() };
+    files::resolv_conf((&own, behind.as_deref()), &reached).1.is_some()
 }
 
 /// The range that such programs have had since the first of them, unless this machine knows a way

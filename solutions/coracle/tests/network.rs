@@ -16,10 +16,13 @@ harness::kernel_tests!(
     without_a_network_there_is_a_loopback,
     where_no_switch_can_be_turned_there_is_a_loopback_all_the_same,
     the_hosts_network_is_the_hosts,
+    on_the_hosts_network_names_can_be_added,
     a_container_may_share_anothers_network,
+    what_a_shared_network_has_already_is_refused,
     who_shares_a_network_does_not_wait_for_what_was_put_in_a_files_place,
     a_port_that_is_taken_is_an_error_before_anything_starts,
     ports_that_the_image_exposes_are_published_on_free_ones,
+    ports_are_listed_as_docker_does,
     after_a_kill_the_address_and_the_port_are_free,
     what_is_turned_on_this_machine_is_said,
     what_can_not_be_is_refused_with_words,
@@ -120,11 +123,61 @@ fn the_hosts_network_is_the_hosts() {
     assert!(!success(output).contains("8083"));
 }
 
+/// They are this machine's names and servers, and what was added.
+fn on_the_hosts_network_names_can_be_added() {
+    busybox();
+    let files = "cat /etc/hosts /etc/resolv.conf";
+    let own = sh(files);
+    assert_eq!(says(&["--network", "host"], files), own);
+    let options =
+        ["--network", "host", "--add-host", "far:192.0.2.9", "--add-host", "here:host-gateway"];
+    let (hosts, resolv_conf) = (sh("cat /etc/hosts"), sh("cat /etc/resolv.conf"));
+    let expected = format!("{hosts}192.0.2.9\tfar\n127.0.0.1\there\n{resolv_conf}");
+    assert_eq!(says(&options, files), expected);
+    let options = ["--network", "host", "--dns", "192.0.2.53", "--dns-search", "x.example"];
+    let said = says(&options, "cat /etc/resolv.conf");
+    assert!(said.starts_with("nameserver 192.0.2.53\nsearch x.example\n"), "{said}");
+    // Those on the loopback are at hand.
+    let named = folder("etc").join("resolv.conf");
+    fs::write(&named, "nameserver 127.0.0.53\nsearch lan\n").unwrap();
+    sh(&format!("mount --bind {} $(readlink -f /etc/resolv.conf)", named.display()));
+    let said = says(&["--network", "host", "--dns-search", "x.example"], "cat /etc/resolv.conf");
+    sh("umount $(readlink -f /etc/resolv.conf)");
+    assert_eq!(said, "nameserver 127.0.0.53\nsearch x.example\n");
+}
+
+fn what_a_shared_network_has_already_is_refused() {
+    busybox();
+    let first = Background::start(&["--name", "first"], "");
+    for option in [
+        &["-p", "8090:80"][..],
+        &["-P"],
+        &["--hostname", "skiff"],
+        &["--dns", "192.0.2.53"],
+        &["--dns-search", "x.example"],
+        &["--add-host", "far:192.0.2.9"],
+    ] {
+        let output =
+            run_rm(&[&["--network", "container:first"], option].concat(), &["echo", "ran"]);
+        assert_eq!((output.status.code(), &*output.stdout), (Some(125), ""), "{output:?}");
+        for words in ["conflicts with --network container:first", "\nhint: give --"] {
+            assert!(output.stderr.contains(words), "no {words:?} in {}", output.stderr);
+        }
+    }
+    drop(first);
+    assert_nothing_left();
+}
+
 fn a_container_may_share_anothers_network() {
     busybox();
-    let _first = Background::start(&["--name", "first"], SERVE);
+    let name = harness::random_name("boat");
+    let _first = Background::start(&["--name", "first", "--hostname", &name], SERVE);
     let options = ["--network", "container:first"];
     assert_eq!(says(&options, "timeout 20 wget -q -O - http://127.0.0.1/"), "hello\n");
+    let said =
+        says(&options, "hostname; cat /etc/hostname; echo $HOSTNAME; grep -c $HOSTNAME /etc/hosts");
+    let names = format!("{name}\n").repeat(3);
+    assert!(said.starts_with(&names) && !said.ends_with("\n0\n"), "{said}");
     let other = run_rm(&["--network", "container:nobody"], &["true"]);
     assert_eq!(other.status.code(), Some(125), "{other:?}");
 }
@@ -163,6 +216,26 @@ fn reached_on_a_free_port(options: &[&str]) {
     let port = lines[0].rsplit(':').next().unwrap();
     assert_eq!(lines[1], format!("80/tcp -> [::]:{port}"));
     assert_eq!(sh(&get(&format!("127.0.0.1:{port}"))), "hello\n");
+}
+
+fn ports_are_listed_as_docker_does() {
+    busybox_with(serde_json::json!({
+        "Cmd": ["sh"], "ExposedPorts": { "80/tcp": {}, "53/udp": {}, "443/tcp": {} }
+    }));
+    let listed = |options: &[&str]| {
+        let _container = Background::start(options, "");
+        let table = success(harness::run(&mut coracle(&["ps"])));
+        let column = table.lines().next().unwrap().find("PORTS").unwrap();
+        let line = table.lines().nth(1).unwrap();
+        line.get(column..).unwrap_or_default().to_owned()
+    };
+    assert_eq!(listed(&[]), "53/udp, 80/tcp, 443/tcp");
+    assert_eq!(
+        listed(&["-p", "8080:80", "-p", "127.0.0.1:7000-7002:9000-9002"]),
+        "0.0.0.0:8080->80/tcp, [::]:8080->80/tcp, 127.0.0.1:7000-7002->9000-9002/tcp, \
+         53/udp, 443/tcp"
+    );
+    assert_eq!(listed(&["--network", "none"]), "");
 }
 
 fn after_a_kill_the_address_and_the_port_are_free() {

@@ -6,8 +6,9 @@
 //! descriptor. Here both are one pipe. They run in the foreground, as our children: what has gone to
 //! the background is hard to find and to end.
 
-use super::{GATEWAY6, forwarder, gateway};
-use crate::{Address, Subnet};
+use super::{GATEWAY6, gateway};
+use crate::Subnet;
+use crate::etc::Surroundings;
 use anyhow::{Context, Result, bail, ensure};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
@@ -69,12 +70,12 @@ impl Program {
     }
 
     /// Starts it and waits until the container's network card is there, with its addresses.
-    pub fn start(&self, namespace: &File, range: Subnet, own: &[Address]) -> Result<Running> {
+    pub fn start(&self, namespace: &File, range: Subnet, place: &Surroundings) -> Result<Running> {
         let pipe = |flags| pipe2(OFlag::O_CLOEXEC | flags).context("cannot make a pipe");
         let (ready, say_ready) = pipe(OFlag::empty())?;
         // Who complains a lot does not wait for us to read it.
         let (complaints, complain) = pipe(OFlag::O_NONBLOCK)?;
-        let arguments = process::cstrings(&self.arguments(range, own, &say_ready))?;
+        let arguments = process::cstrings(&self.arguments(range, place, &say_ready))?;
         let mut guard = Guard::default();
         let become_it = || {
             setsid().context("cannot begin a session")?; // away from Ctrl-C, which is the command's
@@ -109,7 +110,7 @@ impl Program {
         Ok(Running { _program: program, _guard: guard, _complaints: complaints })
     }
 
-    fn arguments(&self, range: Subnet, own: &[Address], ready: &OwnedFd) -> Vec<OsString> {
+    fn arguments(&self, range: Subnet, place: &Surroundings, ready: &OwnedFd) -> Vec<OsString> {
         let mut all: Vec<OsString> = vec![self.path.clone().into()];
         let mut add = |words: &[&str]| all.extend(words.iter().map(OsString::from));
         // A path to the namespace that needs no right to look at the process in there.
@@ -119,20 +120,22 @@ impl Program {
                 add(&["--foreground", "--quiet", "--stderr", "--pid", "/proc/self/fd/1"]);
                 add(&["--netns", NAMESPACE, "--no-netns-quit", "--config-net"]);
                 add(&["--ns-ifname", "eth0", "--mtu", MTU]);
-                for address in own {
-                    let (ip, prefix) = (address.ip.to_string(), address.prefix.to_string());
-                    add(&["--address", &ip]);
-                    if address.ip.is_ipv4() {
+                for ip in &place.own {
+                    add(&["--address", &ip.to_string()]);
+                    if ip.is_ipv4() {
+                        let prefix = range.prefix.to_string();
                         add(&["--netmask", &prefix, "--gateway", &gateway(range).to_string()]);
-                        add(&["--dns-forward", &forwarder(range).to_string()]);
                     } else {
                         add(&["--gateway", &GATEWAY6.to_string()]);
                     }
                 }
-                match own {
-                    [one] if one.ip.is_ipv4() => add(&["--ipv4-only"]),
+                match place.own[..] {
+                    [ip] if ip.is_ipv4() => add(&["--ipv4-only"]),
                     [_] => add(&["--ipv6-only"]),
                     _ => (),
+                }
+                if let Some(forwarder) = place.forwarder {
+                    add(&["--dns-forward", &forwarder.to_string()]);
                 }
                 // What listens on a loopback, ours or its, is nobody's business on the other side.
                 add(&["--no-map-gw", "--no-dhcp", "--no-dhcpv6", "--no-ra"]);
