@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000:app:/home/app:/bin/sh\n";
@@ -19,6 +19,13 @@ pub fn busybox_rootfs(rootfs: &Path) {
         crate::not_run("no static busybox: scripts/setup installs one")
     };
     busybox_rootfs_from(Path::new(busybox), rootfs).expect("the rootfs can be written");
+}
+
+/// [`busybox_rootfs`] in a new folder of the test's own.
+pub fn new_rootfs() -> PathBuf {
+    let rootfs = std::env::temp_dir().join(crate::random_name("rootfs"));
+    busybox_rootfs(&rootfs);
+    rootfs
 }
 
 /// Fills `rootfs` (made if missing) with busybox and a link for each of its applets, the empty

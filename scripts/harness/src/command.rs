@@ -87,6 +87,23 @@ pub fn run_within(command: &mut Command, limit: Duration) -> Output {
     Output { status, stdout, stderr }
 }
 
+/// The standard output of a program that must have succeeded.
+pub fn success(output: Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    output.stdout
+}
+
+/// Asserts that a program failed before any container was there: status 125, nothing on standard
+/// output, and an error that holds each of the `words`.
+pub fn assert_refused(output: &Output, words: &[&str]) {
+    assert_eq!(output.status.code(), Some(125), "{output:?}");
+    assert_eq!(output.stdout, "", "{output:?}");
+    for word in words {
+        assert!(output.stderr.contains(word), "no {word:?} in: {}", output.stderr);
+    }
+    assert!(!output.stderr.contains("panicked"), "{}", output.stderr);
+}
+
 /// Reads both streams of `child` until it has ended or `limit` has passed. One thread and poll(2),
 /// because the code under test refuses to clone a process that has more threads.
 pub(crate) fn capture(child: &mut Child, limit: Duration) -> Captured {

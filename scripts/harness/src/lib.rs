@@ -33,10 +33,11 @@ mod command;
 mod family;
 mod kill;
 mod leaks;
+mod waiting;
 
 pub use account::Account;
-pub use busybox::{busybox_rootfs, busybox_rootfs_from};
-pub use command::{Output, bin, random_name, run, run_within};
+pub use busybox::{busybox_rootfs, busybox_rootfs_from, new_rootfs};
+pub use command::{Output, assert_refused, bin, random_name, run, run_within, success};
 pub use family::{child_running, children_of};
 pub use janitor::{Janitor, end_with};
 pub use kill::{kill_at_each_syscall, kill_evenly};
@@ -45,6 +46,7 @@ pub use leaks::Leaks;
 pub use safety_cgroup::sweep;
 pub use sandbox::{Host, Judgement, Verdict, enter, judge, judge_on};
 pub use stages::stage;
+pub use waiting::{AND_WAIT, Waiting, wait_for};
 
 use libtest_mimic::{Arguments, Trial};
 use std::process::ExitCode;

@@ -4,6 +4,7 @@
 
 use harness::{
     Leaks, Output, busybox_rootfs, kill_at_each_syscall, kill_evenly, patient, run, run_within,
+    wait_for,
 };
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -12,7 +13,6 @@ use std::os::unix::process::CommandExt;
 use std::panic::{UnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 harness::kernel_tests!(
@@ -192,14 +192,6 @@ fn nothing_survives_a_killed_test_program() {
     }
     hostile("behaves");
     assert_eq!(before.left_behind(), [""; 0]);
-}
-
-fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !condition() {
-        assert!(started.elapsed() < patient(Duration::from_secs(10)), "waited in vain for {what}");
-        sleep(Duration::from_millis(10));
-    }
 }
 
 /// The words of the panic that `action` must end in; kills what it left.

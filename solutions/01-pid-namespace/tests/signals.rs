@@ -1,6 +1,6 @@
 //! Which signals reach the command, and in what state it finds its own.
 
-use harness::{bin, run};
+use harness::{bin, run, wait_for};
 use nix::sched::CloneFlags;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::{Pid, dup2_stdout};
@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 harness::kernel_tests!(
     each_signal_reaches_the_command_once,
@@ -38,14 +38,6 @@ echo ready >> diary
 until [ -e stop ]; do sleep 0.02; done
 exit 7";
 
-fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !condition() {
-        assert!(started.elapsed() < harness::patient(Duration::from_secs(10)), "in vain: {what}");
-        sleep(Duration::from_millis(5));
-    }
-}
-
 fn each_signal_reaches_the_command_once() {
     send_each_signal(&[]);
 }
@@ -63,12 +55,12 @@ fn send_each_signal(options: &[&str]) {
         .spawn()
         .expect("it is built");
     let diary = || fs::read_to_string(folder.join("diary")).unwrap_or_default();
-    wait_until("ready", || diary() == "ready\n");
+    wait_for("ready", || diary() == "ready\n");
     let mut expected = "ready\n".to_owned();
     for (signal, name) in PASSED_ON {
         kill(Pid::from_raw(container.id() as i32), signal).expect("our own child");
         expected += &format!("{name}\n");
-        wait_until(name, || diary().contains(name));
+        wait_for(name, || diary().contains(name));
     }
     sleep(Duration::from_millis(200)); // time for a second copy
     assert_eq!(diary(), expected);
@@ -84,7 +76,7 @@ fn terminate_sleep(options: &[&str]) -> Option<i32> {
         .spawn()
         .expect("it is built");
     let pid = container.id();
-    wait_until("sleep runs", || runs_below(pid, "sleep"));
+    wait_for("sleep runs", || runs_below(pid, "sleep"));
     kill(Pid::from_raw(pid as i32), Signal::SIGTERM).expect("our own child");
     container.wait().expect("our own child").code()
 }

@@ -3,12 +3,11 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use harness::{Output, bin, busybox_rootfs, children_of, run};
+pub use harness::{success, wait_for};
 use nix::sched::CloneFlags;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 /// Where this test may write: a tmpfs that ends with it.
 pub fn scratch() -> PathBuf {
@@ -55,27 +54,9 @@ pub fn says_with(rootfs: &Path, options: &[&str], script: &str) -> String {
     success(run(&mut command(rootfs, &[options, &["sh", "-c", script]].concat())))
 }
 
-/// The output of a command that must have succeeded.
-pub fn success(output: Output) -> String {
-    assert!(output.status.success(), "{output:?}");
-    output.stdout
-}
-
 /// Runs a command of the host, which must succeed.
 pub fn host(program: &str, arguments: &[&str]) {
     success(run(Command::new(program).args(arguments)));
-}
-
-/// Waits, ten seconds at most.
-pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !condition() {
-        assert!(
-            started.elapsed() < harness::patient(Duration::from_secs(10)),
-            "waited in vain for {what}"
-        );
-        sleep(Duration::from_millis(5));
-    }
 }
 
 /// A container that runs in the background, and is killed when dropped.

@@ -2,7 +2,7 @@
 
 mod container;
 
-use container::{rootfs, says, sh};
+use container::{rootfs, says, sh, waiting_after};
 use harness::{random_name, run};
 use std::fs;
 use std::process::Command;
@@ -53,7 +53,7 @@ fn root_inside_renames_only_itself() {
 fn two_containers_have_two_names() {
     let rootfs = rootfs();
     let [one, two] = ["one", "two"].map(random_name);
-    let waiting = container::Waiting::after(&rootfs, &["--hostname", &one], "true");
+    let waiting = waiting_after(&rootfs, &["--hostname", &one], "true");
     assert_eq!(says(&rootfs, &["--hostname", &two], "hostname"), format!("{two}\n"));
     let target = format!("--target={}", waiting.pid);
     let first = run(Command::new("nsenter").args([&target, "--uts", "uname", "-n"]));

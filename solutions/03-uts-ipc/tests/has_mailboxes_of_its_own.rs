@@ -2,7 +2,7 @@
 
 mod container;
 
-use container::{Waiting, rootfs, says, sh};
+use container::{rootfs, says, sh, waiting_after};
 use harness::{random_name, run};
 use nix::mqueue::{MQ_OFlag, MqAttr, mq_close, mq_open, mq_receive, mq_send, mq_unlink};
 use nix::sys::stat::Mode;
@@ -77,7 +77,7 @@ fn system_v_objects_of_the_container_are_invisible_outside() {
     let found = inside(&rootfs, &volume, &make_inside());
     assert!(found.iter().all(|found| found.len() == 1), "{found:?}");
     assert_eq!(outside(), NOTHING);
-    let waiting = Waiting::after(&rootfs, &volume, &format!("{} >&2", make_inside()));
+    let waiting = waiting_after(&rootfs, &volume, &format!("{} >&2", make_inside()));
     assert_eq!(outside(), NOTHING);
     assert_eq!(inside(&rootfs, &[], "true"), NOTHING, "another container");
     drop(waiting);
@@ -89,15 +89,15 @@ fn two_containers_give_the_same_number_to_two_queues() {
     let rootfs = rootfs();
     let volume = ["-v", "/:/host:ro,bind"];
     let make = "chroot /host ipcmk --queue --mode=0600 >&2";
-    let one = Waiting::after(&rootfs, &volume, make);
-    let two = Waiting::after(&rootfs, &volume, &format!("{make}; {make}"));
+    let one = waiting_after(&rootfs, &volume, make);
+    let two = waiting_after(&rootfs, &volume, &format!("{make}; {make}"));
     let queues = |pid: i32| {
         let target = format!("--target={pid}");
         let table = ["--ipc", "cat", "/proc/sysvipc/msg"];
         identifiers(&run(Command::new("nsenter").arg(&target).args(table)).stdout)
     };
-    assert_eq!(queues(one.pid), ["0"]);
-    assert_eq!(queues(two.pid), ["0", "1"]);
+    assert_eq!(queues(one.pid as i32), ["0"]);
+    assert_eq!(queues(two.pid as i32), ["0", "1"]);
 }
 
 /// The message queues of the sandbox, which is the host here.
@@ -144,7 +144,7 @@ fn posix_queues_of_the_container_are_invisible_outside() {
     let folder = mounted_outside();
     let rootfs = rootfs();
     let name = random_name("queue");
-    let waiting = Waiting::after(&rootfs, &[], &format!("touch /dev/mqueue/{name}"));
+    let waiting = waiting_after(&rootfs, &[], &format!("touch /dev/mqueue/{name}"));
     let seen_through_its_root = format!("/proc/{}/root/dev/mqueue", waiting.pid);
     assert_eq!(names_in(Path::new(&seen_through_its_root)), [name.as_str()]);
     assert_eq!(names_in(&folder), [""; 0]);
@@ -162,7 +162,7 @@ fn posix_queues_of_the_container_are_invisible_outside() {
 /// mq_open(3) in the container's IPC namespace, and `ls` in its mount namespace.
 fn a_queue_inside_shows_in_the_mounted_folder_of_its_own_namespace() {
     let rootfs = rootfs();
-    let waiting = Waiting::after(&rootfs, &[], "true");
+    let waiting = waiting_after(&rootfs, &[], "true");
     let name = random_name("queue");
     // A process that enters the IPC namespace alone, and makes the queue by another mount of it.
     let script = format!("mount -t mqueue none /mnt && touch /mnt/{name} && umount /mnt");

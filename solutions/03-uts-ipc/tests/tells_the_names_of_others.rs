@@ -2,7 +2,7 @@
 
 mod container;
 
-use container::{Waiting, rootfs, sh};
+use container::{rootfs, sh, waiting_after};
 use harness::{Leaks, random_name, run};
 use identity::{Names, names_of};
 use std::fs;
@@ -29,9 +29,9 @@ fn own_name() -> String {
 fn the_names_inside_a_container_are_told_from_outside() {
     let [host, domain] = ["host", "domain"].map(random_name);
     let options = ["--hostname", &host, "--domainname", &domain];
-    let waiting = Waiting::after(&rootfs(), &options, "true");
+    let waiting = waiting_after(&rootfs(), &options, "true");
     let (namespace, name) = (own_namespace(), own_name());
-    assert_eq!(names_of(waiting.pid).unwrap(), Names { host, domain });
+    assert_eq!(names_of(waiting.pid as i32).unwrap(), Names { host, domain });
     assert_eq!((own_namespace(), own_name()), (namespace, name));
 }
 
@@ -47,7 +47,7 @@ fn our_own_names_are_told_and_we_stay_where_we_are() {
 fn any_process_of_a_container_will_do() {
     let host = random_name("host");
     // The container's first process is an init here, and the shell runs below it.
-    let waiting = Waiting::after(&rootfs(), &["--init", "--hostname", &host], "sleep 60 & true");
+    let waiting = waiting_after(&rootfs(), &["--init", "--hostname", &host], "sleep 60 & true");
     let target = format!("--target={}", waiting.pid);
     let pids = run(Command::new("nsenter").args([&target, "--pid", "--mount", "ps", "-o", "pid"]));
     assert!(pids.stdout.lines().count() > 3, "{pids:?}");
@@ -56,7 +56,7 @@ fn any_process_of_a_container_will_do() {
         .filter_map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().ok())
         .filter(|pid| {
             let link = |pid: &i32| fs::read_link(format!("/proc/{pid}/ns/uts")).ok();
-            link(pid).is_some() && link(pid) == link(&waiting.pid)
+            link(pid).is_some() && link(pid) == link(&(waiting.pid as i32))
         })
         .collect();
     assert!(outside.len() >= 3, "{outside:?}");
@@ -69,9 +69,9 @@ fn any_process_of_a_container_will_do() {
 fn names_that_nobody_should_choose_are_told_too() {
     for name in ["two\nlines", "\n", " ", "tab\tand bell\u{7}"] {
         let script = format!("hostname '{name}'");
-        let waiting = Waiting::after(&rootfs(), &["--domainname", "fine"], &script);
+        let waiting = waiting_after(&rootfs(), &["--domainname", "fine"], &script);
         let expected = Names { host: name.into(), domain: "fine".into() };
-        assert_eq!(names_of(waiting.pid).unwrap(), expected);
+        assert_eq!(names_of(waiting.pid as i32).unwrap(), expected);
     }
 }
 
@@ -91,12 +91,12 @@ fn a_process_that_is_gone_or_a_zombie_is_an_error() {
 
 fn nothing_is_left_running() {
     let rootfs = rootfs();
-    let waiting = Waiting::after(&rootfs, &[], "true");
+    let waiting = waiting_after(&rootfs, &[], "true");
     let before = Leaks::snapshot();
     let open = || fs::read_dir("/proc/self/fd").unwrap().count();
     let descriptors = open();
     for _ in 0..20 {
-        names_of(waiting.pid).unwrap();
+        names_of(waiting.pid as i32).unwrap();
     }
     assert_eq!(open(), descriptors);
     assert_eq!(before.left_behind_of(&["process", "mount"]), [""; 0]);

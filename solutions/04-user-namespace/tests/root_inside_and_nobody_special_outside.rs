@@ -3,7 +3,7 @@
 mod inside;
 
 use harness::{Account, random_name, run};
-use inside::{Waiting, account, command, rootfs, says, sh};
+use inside::{account, command, rootfs, says, sh, waiting_after};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -29,7 +29,7 @@ fn numbers(map: &str) -> Vec<Vec<u32>> {
 
 fn one_number_is_mapped_without_help() {
     let mut account = Account::new();
-    let waiting = Waiting::after(&mut account, &["--single"], "true");
+    let waiting = waiting_after(&mut account, &["--single"], "true");
     assert_eq!(numbers(&waiting.proc("uid_map")), [[0, account.uid, 1]]);
     assert_eq!(numbers(&waiting.proc("gid_map")), [[0, account.gid, 1]]);
     assert_eq!(waiting.proc("setgroups"), "deny\n");
@@ -43,7 +43,7 @@ fn one_number_is_mapped_without_help() {
 fn ranges_are_mapped_where_they_are_set_aside() {
     let mut account = account();
     for options in [&["--range"][..], &[]] {
-        let waiting = Waiting::after(&mut account, options, "true");
+        let waiting = waiting_after(&mut account, options, "true");
         let users = [[0, account.uid, 1], [1, account.first_subuid, 65536]];
         let groups = [[0, account.gid, 1], [1, account.first_subgid, 65536]];
         assert_eq!(numbers(&waiting.proc("uid_map")), users);
@@ -54,14 +54,14 @@ fn ranges_are_mapped_where_they_are_set_aside() {
     let more = format!("{}:90000:10\n", account.uid);
     let before = fs::read_to_string("/etc/subuid").unwrap();
     fs::write("/etc/subuid", before + &more).unwrap();
-    let waiting = Waiting::after(&mut account, &[], "true");
+    let waiting = waiting_after(&mut account, &[], "true");
     assert_eq!(numbers(&waiting.proc("uid_map"))[2], [65537, 90000, 10]);
 }
 
 fn the_process_is_an_ordinary_user_for_the_host() {
     let mut account = account();
     for options in [&["--single"][..], &["--range"]] {
-        let waiting = Waiting::after(&mut account, options, "true");
+        let waiting = waiting_after(&mut account, options, "true");
         let status = waiting.proc("status");
         let line =
             |name: &str, number: u32| format!("{name}:\t{number}\t{number}\t{number}\t{number}\n");
@@ -144,7 +144,7 @@ fn a_container_of_ones_own_needs_no_root_anywhere() {
         assert_eq!([root, host, pid], ["0", &name, "1"]);
         assert!(processes.parse::<u32>().unwrap() < 8, "the host's processes show: {said}");
         assert_eq!(rootfs.join("made").metadata().unwrap().uid(), account.uid);
-        let waiting = Waiting::after(&mut account, &options, "true");
+        let waiting = waiting_after(&mut account, &options, "true");
         for kind in ["pid", "mnt", "uts", "ipc", "user"] {
             let [own, host] = [waiting.pid.to_string(), "self".into()]
                 .map(|pid| fs::read_link(format!("/proc/{pid}/ns/{kind}")).unwrap());
@@ -179,7 +179,7 @@ fn volumes_and_terminals_work_without_root() {
 
 fn xray_shows_the_user_namespace_as_its_own() {
     let mut account = account();
-    let waiting = Waiting::after(&mut account, &[], "true");
+    let waiting = waiting_after(&mut account, &[], "true");
     let xray = harness::bin("xray");
     let output = run(Command::new(xray).args(["--json", &waiting.pid.to_string()]));
     let report: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();

@@ -2,8 +2,8 @@
 
 mod inside;
 
-use harness::{Leaks, children_of, kill_at_each_syscall, kill_evenly};
-use inside::{Waiting, account, command, rootfs};
+use harness::{Leaks, Waiting, children_of, kill_at_each_syscall, kill_evenly};
+use inside::{account, command, rootfs, waiting_after};
 use std::process::Command;
 
 harness::kernel_tests!(
@@ -67,7 +67,7 @@ fn ten_at_once_do_not_disturb_each_other() {
     let names: Vec<String> = (0..10).map(|number| format!("boat-{number}")).collect();
     let all: Vec<Waiting> = names
         .iter()
-        .map(|name| Waiting::after(&mut account, &["--rootfs", rootfs, "--hostname", name], "true"))
+        .map(|name| waiting_after(&mut account, &["--rootfs", rootfs, "--hostname", name], "true"))
         .collect();
     for (waiting, name) in all.iter().zip(&names) {
         let target = format!("--target={}", waiting.pid);

@@ -2,7 +2,9 @@
 
 mod group;
 
-use group::{Disk, Waiting, cpu_time, folder_of, groups, is_v2, read, rootfs, says, sh, wait_for};
+use group::{
+    Disk, cpu_time, folder_of, groups, is_v2, read, rootfs, says, sh, wait_for, waiting_after,
+};
 use harness::{Leaks, random_name, run};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,8 +29,8 @@ harness::kernel_tests!(
 const TREES: [&str; 7] = ["memory", "cpu", "cpuset", "pids", "blkio", "devices", "freezer"];
 
 fn every_tree_has_it_in_a_group_of_its_own() {
-    let one = Waiting::after(&[], "true");
-    let other = Waiting::after(&[], "true");
+    let one = waiting_after(&[], "true");
+    let other = waiting_after(&[], "true");
     for tree in TREES {
         let [one, other, we] =
             [one.pid, other.pid, std::process::id()].map(|pid| folder_of(pid, tree));
@@ -42,7 +44,7 @@ fn every_tree_has_it_in_a_group_of_its_own() {
 /// first, so that their time is in its account and in that of the group.
 fn it_was_there_before_its_first_instruction() {
     let container =
-        Waiting::after(&["--memory", "64m"], "i=0; while [ $i -lt 30000 ]; do i=$((i + 1)); done");
+        waiting_after(&["--memory", "64m"], "i=0; while [ $i -lt 30000 ]; do i=$((i + 1)); done");
     let stat = fs::read_to_string(format!("/proc/{}/stat", container.pid)).unwrap();
     let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
     let ticks: u64 = fields[11..15].iter().map(|field| field.parse::<u64>().unwrap()).sum();
@@ -119,7 +121,7 @@ fn limits() -> Vec<(&'static str, String, Says, Says)> {
 fn the_limits_are_read_from_outside() {
     let limits = limits();
     let options: Vec<&str> = limits.iter().flat_map(|(flag, value, ..)| [*flag, value]).collect();
-    let container = Waiting::after(&options, "true");
+    let container = waiting_after(&options, "true");
     for (flag, _, v1, v2) in &limits {
         let expected = if is_v2() { &v2.1 } else { &v1.1 };
         assert_eq!(read(container.pid, v1.0, v2.0), *expected, "{flag}");
@@ -166,7 +168,7 @@ fn inside_its_group_is_the_root_of_all() {
         assert!(fields[5].starts_with("ro,nosuid,nodev,noexec"), "{line}");
     }
     // Nothing above it can be seen, nor a neighbour beside it.
-    let neighbour = Waiting::after(&[], "true");
+    let neighbour = waiting_after(&[], "true");
     let place = if is_v2() { "/sys/fs/cgroup" } else { "/sys/fs/cgroup/memory" };
     let members =
         says(&options, &format!("cat {place}/cgroup.procs; ls -d {place}/*/ 2>/dev/null || true"));
@@ -188,7 +190,7 @@ fn inside_the_limits_cannot_be_changed() {
 }
 
 fn what_it_starts_is_in_the_group_too() {
-    let container = Waiting::after(&[], "sleep 1000 & (setsid sleep 1000 &); true");
+    let container = waiting_after(&[], "sleep 1000 & (setsid sleep 1000 &); true");
     let members = folder_of(container.pid, "pids").join("cgroup.procs");
     let count = || fs::read_to_string(&members).unwrap().lines().count();
     wait_for("the shell, cat and two of sleep", || count() == 4);
@@ -211,7 +213,7 @@ fn the_group_ends_with_it() {
 fn a_group_below_another_is_made_and_removed() {
     let before = Leaks::snapshot();
     let parent = format!("/{}/{}", random_name("upper"), random_name("lower"));
-    let container = Waiting::after(&["--cgroup-parent", &parent, "--memory", "64m"], "true");
+    let container = waiting_after(&["--cgroup-parent", &parent, "--memory", "64m"], "true");
     let folder = folder_of(container.pid, "memory");
     assert!(folder.to_str().unwrap().contains(&parent), "{folder:?} is not below {parent}");
     assert_eq!(read(container.pid, "memory.limit_in_bytes", "memory.max"), (64 << 20).to_string());

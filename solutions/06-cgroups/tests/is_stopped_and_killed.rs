@@ -3,7 +3,7 @@
 mod group;
 
 use cgroups::{Group, Ledger, Limits};
-use group::{Waiting, command, folder_of, groups, is_v2, read, says, scratch, wait_for};
+use group::{command, folder_of, groups, is_v2, read, says, scratch, wait_for, waiting_after};
 use harness::{kill_evenly, random_name};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -128,7 +128,7 @@ fn what_is_left_of_a_killed_program_is_removed_by_the_next() {
 }
 
 fn a_group_in_use_is_not_removed_by_the_next() {
-    let mut container = Waiting::after(&["--pids", "33"], "true");
+    let mut container = waiting_after(&["--pids", "33"], "true");
     says(&[], "true");
     assert!(container.is_running());
     assert!(folder_of(container.pid, "pids").is_dir());

@@ -2,7 +2,7 @@
 
 mod group;
 
-use group::{Disk, Waiting, cpu_time, is_v2, keyed, read, sh, wait_for};
+use group::{Disk, cpu_time, in_the_midst_of, is_v2, keyed, read, sh, wait_for, waiting_after};
 use harness::Output;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ fn is_killed_for_memory(output: &Output) -> bool {
 }
 
 fn a_memory_hog_dies_alone() {
-    let mut neighbour = Waiting::after(&["--memory", "32m"], "true");
+    let mut neighbour = waiting_after(&["--memory", "32m"], "true");
     let outside = std::process::id();
     let hog = sh(&["--memory", "24m"], HOG);
     assert!(is_killed_for_memory(&hog), "{hog:?}");
@@ -39,7 +39,7 @@ fn a_memory_hog_dies_alone() {
 fn a_hog_that_is_not_the_first_process_dies_alone() {
     let script =
         format!("sh -c '{HOG}'; echo the hog ended with $? >&2; echo ready; cat > /dev/null");
-    let mut container = Waiting::in_the_midst_of(&["--memory", "24m"], &script);
+    let mut container = in_the_midst_of(&["--memory", "24m"], &script);
     let kills =
         keyed(container.pid, ("memory.oom_control", "oom_kill"), ("memory.events", "oom_kill"));
     assert_eq!(kills, 1);
@@ -50,7 +50,7 @@ fn a_hog_that_is_not_the_first_process_dies_alone() {
 fn swap_is_no_way_out() {
     let [half, none] = [&["--memory", "24m"][..], &["--memory", "24m", "--memory-swap", "24m"]];
     for (options, more) in [(half, 24_u64 << 20), (none, 0)] {
-        let container = Waiting::after(options, "true");
+        let container = waiting_after(options, "true");
         let limit = read(container.pid, "memory.memsw.limit_in_bytes", "memory.swap.max");
         let both = if is_v2() { more } else { (24 << 20) + more };
         assert_eq!(limit, both.to_string());
@@ -61,7 +61,7 @@ fn a_fork_bomb_stops_at_its_limit() {
     // It ends when its input does: a bomb that nobody watches would be no good neighbour.
     // The first shell forks but once, while there is room: whom a fork fails ends.
     let script = "b() { b | b & }; b & echo ready; read -r _ || true";
-    let mut bomb = Waiting::in_the_midst_of(&["--pids", "30"], script);
+    let mut bomb = in_the_midst_of(&["--pids", "30"], script);
     let mut most = 0;
     wait_for("the bomb to reach its limit", || {
         let now = read(bomb.pid, "pids.current", "pids.current").parse().unwrap();
@@ -82,7 +82,7 @@ fn a_fork_bomb_stops_at_its_limit() {
 fn half_a_cpu_is_half_a_cpu() {
     let script =
         "(while :; do :; done) & (while :; do :; done) & echo ready; cat > /dev/null; kill %1 %2";
-    let loops = Waiting::in_the_midst_of(&["--cpus", "0.5"], script);
+    let loops = in_the_midst_of(&["--cpus", "0.5"], script);
     sleep(Duration::from_millis(300));
     let periods = |key| keyed(loops.pid, ("cpu.stat", key), ("cpu.stat", key));
     let (before, started) = (cpu_time(loops.pid), Instant::now());
@@ -105,8 +105,7 @@ fn half_a_cpu_is_half_a_cpu() {
 /// On one CPU, four times the weight is four times the time; enough that nobody takes it for chance.
 fn of_two_the_heavier_gets_more() {
     let script = "echo ready; while :; do :; done";
-    let start =
-        |weight| Waiting::in_the_midst_of(&["--cpuset-cpus", "0", "--cpu-shares", weight], script);
+    let start = |weight| in_the_midst_of(&["--cpuset-cpus", "0", "--cpu-shares", weight], script);
     let (light, heavy) = (start("256"), start("8192"));
     sleep(Duration::from_millis(200));
     let before = [cpu_time(light.pid), cpu_time(heavy.pid)];
@@ -122,7 +121,7 @@ fn of_two_the_heavier_gets_more() {
 fn it_runs_on_the_cpus_that_it_was_given() {
     let online = std::fs::read_to_string("/sys/devices/system/cpu/online").unwrap();
     let last = online.trim().rsplit([',', '-']).next().unwrap().to_owned();
-    let container = Waiting::after(&["--cpuset-cpus", &last, "--cpuset-mems", "0"], "true");
+    let container = waiting_after(&["--cpuset-cpus", &last, "--cpuset-mems", "0"], "true");
     let status = std::fs::read_to_string(format!("/proc/{}/status", container.pid)).unwrap();
     assert!(status.contains(&format!("Cpus_allowed_list:\t{last}\n")), "{status}");
     assert_eq!(read(container.pid, "cpuset.cpus", "cpuset.cpus"), last);

@@ -2,14 +2,12 @@
 
 mod pile;
 
-use harness::{Leaks, kill_at_each_syscall, kill_evenly, random_name, run};
+use harness::{Leaks, kill_at_each_syscall, kill_evenly, random_name, run, wait_for};
 use pile::{Pile, write};
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 harness::kernel_tests!(
     without_an_upper_layer_changes_vanish,
@@ -98,17 +96,6 @@ fn a_reader_that_leaves_is_no_panic() {
 fn start(pile: &Pile, options: &[&str], script: &str) -> Child {
     let script = format!("{script}; echo ready > /ready; cat > /dev/null; {script}");
     pile.command().args(options).args(["sh", "-c", &script]).stdin(Stdio::piped()).spawn().unwrap()
-}
-
-fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !condition() {
-        assert!(
-            started.elapsed() < harness::patient(Duration::from_secs(10)),
-            "waited in vain for {what}"
-        );
-        sleep(Duration::from_millis(5));
-    }
 }
 
 fn two_containers_on_the_same_layers_do_not_see_each_other() {

@@ -6,7 +6,7 @@ mod made;
 
 use made::Place;
 use made::layout::{Compression, Layout};
-use made::overlaid::{overlay, unmount, without_root};
+use made::mounts::{overlay, unmount, without_root};
 use made::random::{Random, random_layer};
 use made::tree::{Tree, assert_same, look};
 use std::fs;

@@ -4,6 +4,7 @@
 mod made;
 
 use made::layout::{self, Compression, Layout};
+use made::mounts::{mount_tmpfs, unmount};
 use made::tar::Tar;
 use made::{Place, assert_says, one_file, one_small_image, said};
 use std::fs;
@@ -116,12 +117,10 @@ fn the_target_folder_must_be_empty() {
     flat(Path::new(".")).unwrap();
     assert_eq!(made::names(Path::new(".")), ["x"]);
     let mounted = place.path("mounted");
-    fs::create_dir(&mounted).unwrap();
-    let mount = Command::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(&mounted).status();
-    assert!(mount.unwrap().success());
+    mount_tmpfs(&mounted, "size=1m");
     flat(&mounted).unwrap();
     assert_eq!(made::names(&mounted), ["x"]);
-    assert!(Command::new("umount").arg(&mounted).status().unwrap().success());
+    unmount(&mounted);
 }
 
 fn the_program_prints_folders_digests_and_errors() {

@@ -6,13 +6,13 @@ mod made;
 
 use image::Platform;
 use made::layout::{self, Compression, Layout};
+use made::mounts::{mount_tmpfs, unmount};
 use made::server::Server;
 use made::tar::Tar;
 use made::tree::{assert_same, look};
 use made::{Place, assert_says, large_image, names, noise, said};
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 harness::kernel_tests!(
     a_disk_that_is_too_small_is_known_before,
@@ -24,10 +24,7 @@ harness::kernel_tests!(
 fn a_disk_that_is_too_small_is_known_before() {
     let place = Place::new();
     let store = place.path("store");
-    fs::create_dir(&store).unwrap();
-    let mut mount = Command::new("mount");
-    mount.args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"]).arg(&store);
-    assert!(mount.status().unwrap().success());
+    mount_tmpfs(&store, "size=8m");
     let layers: Vec<_> = (0..3)
         .map(|n| (Tar::new().file(&format!("f{n}"), &noise(5 << 20)).finish(), Compression::None))
         .collect();
@@ -46,25 +43,14 @@ fn a_disk_that_is_too_small_is_known_before() {
     let text = said(place.pull_from(&server.image("medium")));
     assert_says(&text, &["no room left", "MiB are missing", "No space left on device"]);
     assert!(place.remains().is_empty() && place.store().images().unwrap().is_empty());
-    assert!(Command::new("umount").arg(&store).status().unwrap().success());
+    unmount(&store);
 }
 
 fn ten_pulls_at_once_fetch_once() {
     let place = Place::new();
     let layout = several_layers(&place);
     let server = Server::good(&layout.folder);
-    let pulls: Vec<_> = (0..10)
-        .map(|_| {
-            let mut pull = Command::new(harness::bin("image-pull"));
-            pull.arg(server.image("several")).arg("--root").arg(place.path("store"));
-            pull.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-        })
-        .collect();
-    let outputs: Vec<_> = pulls.into_iter().map(|pull| pull.wait_with_output().unwrap()).collect();
-    for output in &outputs {
-        assert!(output.status.success(), "{output:?}");
-        assert_eq!(output.stdout, outputs[0].stdout);
-    }
+    place.run_ten_at_once(&server.image("several"));
     let mut blobs = server.blobs();
     let all = blobs.len();
     blobs.sort();
@@ -89,9 +75,7 @@ fn the_next_pull_goes_on_where_a_killed_one_was() {
     let right = look(&right.layers[0]);
     let command = || {
         let _ = fs::remove_dir_all(place.path("store"));
-        let mut command = Command::new(harness::bin("image-pull"));
-        command.arg(server.image("several")).arg("--root").arg(place.path("store"));
-        command
+        place.program(&server.image("several"))
     };
     let (mut halves, mut listed) = (0, 0);
     harness::kill_evenly(command, 60, || {

@@ -3,11 +3,11 @@
 #[path = "made/made.rs"]
 mod made;
 
-use harness::Output;
+use harness::{Output, success};
 use image::Platform;
 use made::certificates::authority;
 use made::layout::{Layout, one_image};
-use made::registry::{Door, Registry, image_pull};
+use made::registry::{AS_CAPTAIN, Door, Registry, image_pull};
 use made::server::{Answer, Server, answer};
 use made::tar::Tar;
 use made::token::TokenServer;
@@ -35,11 +35,6 @@ fn image(place: &Place) -> Layout {
     one_image(&place.path("layout"), &[Tar::new().file("a", b"ahoy").finish()])
 }
 
-fn success(output: Output) -> String {
-    assert!(output.status.success(), "{output:?}");
-    output.stdout
-}
-
 fn failure(output: Output, words: &[&str]) {
     assert!(!output.status.success(), "{output:?}");
     for word in words {
@@ -59,11 +54,7 @@ fn a_password_of_docker_login_opens_the_door() {
     let place = Place::new();
     let layout = image(&place);
     let registry = Registry::start(&place.path("registry"), Door::Password);
-    registry.fill(
-        &layout.source("latest"),
-        "x:1",
-        &["--dest-tls-verify=false", "--dest-creds", "captain:ahoy"],
-    );
+    registry.fill(&layout.source("latest"), "x:1", &AS_CAPTAIN);
     let (image, root) = (registry.image("x:1"), place.path("store"));
     let pull = |config: &Path| {
         image_pull(&["--quiet", &image], &[("DOCKER_CONFIG", config), ("CORACLE_ROOT", &root)])
@@ -88,11 +79,7 @@ fn a_credential_helper_is_asked() {
     let place = Place::new();
     let layout = image(&place);
     let registry = Registry::start(&place.path("registry"), Door::Password);
-    registry.fill(
-        &layout.source("latest"),
-        "x:1",
-        &["--dest-tls-verify=false", "--dest-creds", "captain:ahoy"],
-    );
+    registry.fill(&layout.source("latest"), "x:1", &AS_CAPTAIN);
     let bin = place.path("bin");
     fs::create_dir(&bin).unwrap();
     let script = format!(
@@ -199,9 +186,8 @@ fn a_registry_believes_the_tokens_that_were_meant_for_it() {
     let layout = image(&place);
     let tokens = TokenServer::start(&place, "captain", "ahoy");
     let registry = Registry::start(&place.path("registry"), Door::Token(&tokens));
-    let push = ["--dest-tls-verify=false", "--dest-creds", "captain:ahoy"];
-    registry.fill(&layout.source("latest"), "a/secret:1", &push);
-    registry.fill(&layout.source("latest"), "public/x:1", &push);
+    registry.fill(&layout.source("latest"), "a/secret:1", &AS_CAPTAIN);
+    registry.fill(&layout.source("latest"), "public/x:1", &AS_CAPTAIN);
     let config = |auth: &str| {
         let json = format!(r#"{{"auths": {{"{}": {{"auth": "{auth}"}}}}}}"#, registry.address);
         docker_config(&place, &json)

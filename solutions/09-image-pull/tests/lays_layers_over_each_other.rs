@@ -5,8 +5,8 @@ mod made;
 
 use made::Place;
 use made::layout;
+use made::mounts::{overlay, unmount, without_root};
 use made::names;
-use made::overlaid::{overlay, unmount, without_root};
 use made::tar::Tar;
 use made::tree::look;
 use std::fs;

@@ -4,7 +4,7 @@
 #[path = "made/made.rs"]
 mod made;
 
-use harness::Output;
+use harness::success;
 use image::Platform;
 use made::layout::{self, Compression, Layout, one_image};
 use made::registry::{Door, Registry, image_pull, tool};
@@ -85,11 +85,6 @@ fn unpacked_by_umoci(place: &Place, layout: &Path, tag: &str) -> PathBuf {
         harness::run(umoci.args(["unpack", "--keep-dirlinks", "--image", &image]).arg(&bundle));
     assert!(output.status.success(), "{output:?}");
     bundle.join("rootfs")
-}
-
-fn success(output: Output) -> String {
-    assert!(output.status.success(), "{output:?}");
-    output.stdout
 }
 
 fn what_comes_is_what_umoci_unpacks() {

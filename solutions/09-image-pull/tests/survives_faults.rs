@@ -5,9 +5,10 @@
 mod made;
 
 use made::layout::{self, Compression, Layout};
+use made::mounts::{mount_tmpfs, unmount};
 use made::tar::Tar;
 use made::tree::{assert_same, look};
-use made::{Place, names, said};
+use made::{Place, assert_says, names, noise, said};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -22,24 +23,6 @@ harness::kernel_tests!(
     no_thread_is_left_after_a_pull,
 );
 
-/// Random bytes, which no compression makes smaller.
-fn noise(length: usize) -> Vec<u8> {
-    let mut bytes = vec![0; length];
-    std::io::Read::read_exact(&mut fs::File::open("/dev/urandom").unwrap(), &mut bytes).unwrap();
-    bytes
-}
-
-fn mount_tmpfs(target: &Path, options: &str) {
-    fs::create_dir(target).unwrap();
-    let mount =
-        Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(target).status();
-    assert!(mount.unwrap().success());
-}
-
-fn unmount(target: &Path) {
-    assert!(Command::new("umount").arg(target).status().unwrap().success());
-}
-
 fn a_full_disk_is_named_and_nothing_stays() {
     let place = Place::new();
     let store = place.path("store");
@@ -47,11 +30,8 @@ fn a_full_disk_is_named_and_nothing_stays() {
     let small = Tar::new().file("small", &noise(1 << 20)).finish();
     let large = Tar::new().file("a", &noise(10 << 20)).file("b", &noise(10 << 20)).finish();
     let text = said(place.pull(&[small.clone(), large]));
-    for part in
-        ["there is no room left in", "hint: ", "MiB and", "No space left on device", "entry b"]
-    {
-        assert!(text.contains(part), "{part:?} is not in: {text}");
-    }
+    let words = ["there is no room left in", "hint: ", "MiB and", "No space left on", "entry b"];
+    assert_says(&text, &words);
     // The other layer may be there, complete; nothing else is.
     let layers = names(&store.join("layers/sha256"));
     assert!(layers.len() <= 1, "{layers:?}");
@@ -87,7 +67,7 @@ fn a_disk_without_inodes_is_named_too() {
 }
 
 /// An image whose pull takes long enough to be killed in the middle of it.
-fn large_image(place: &Place) -> Layout {
+fn four_layers(place: &Place) -> Layout {
     let layers: Vec<_> = (0..4)
         .map(|layer| {
             let tar = (0..400).fold(Tar::new().folder("d"), |tar, n| {
@@ -104,7 +84,7 @@ fn large_image(place: &Place) -> Layout {
 
 fn the_next_pull_clears_what_a_kill_left() {
     let place = Place::new();
-    let layout = large_image(&place);
+    let layout = four_layers(&place);
     let host = image::Platform::host();
     let right = image::pull(&place.store(), layout.source(""), &host).unwrap();
     // Whiteouts, and a root that the layer does not describe, are as old as the unpacking.
@@ -116,9 +96,7 @@ fn the_next_pull_clears_what_a_kill_left() {
     let expected: Vec<_> = right.layers.iter().map(|layer| described(layer)).collect();
     let command = || {
         let _ = fs::remove_dir_all(place.path("store"));
-        let mut command = Command::new(harness::bin("image-pull"));
-        command.arg(layout.source("")).arg("--root").arg(place.path("store"));
-        command
+        place.program(&layout.source(""))
     };
     let (mut complete, mut remains) = (0, 0);
     harness::kill_evenly(command, 60, || {
@@ -144,7 +122,7 @@ fn the_next_pull_clears_what_a_kill_left() {
 
 fn a_flat_unpacking_that_was_killed_can_be_repeated() {
     let place = Place::new();
-    let layout = large_image(&place);
+    let layout = four_layers(&place);
     let host = image::Platform::host();
     let target = place.path("flat");
     image::pull_flat(layout.source(""), &host, &target).unwrap();
@@ -179,19 +157,8 @@ fn a_flat_unpacking_that_was_killed_can_be_repeated() {
 
 fn ten_pulls_at_once_unpack_each_layer_once() {
     let place = Place::new();
-    let layout = large_image(&place);
-    let pulls: Vec<_> = (0..10)
-        .map(|_| {
-            let mut pull = Command::new(harness::bin("image-pull"));
-            pull.arg(layout.source("")).arg("--root").arg(place.path("store"));
-            pull.stdout(Stdio::piped()).spawn().unwrap()
-        })
-        .collect();
-    let outputs: Vec<_> = pulls.into_iter().map(|pull| pull.wait_with_output().unwrap()).collect();
-    for output in &outputs {
-        assert!(output.status.success());
-        assert_eq!(output.stdout, outputs[0].stdout);
-    }
+    let layout = four_layers(&place);
+    place.run_ten_at_once(&layout.source(""));
     assert!(place.remains().is_empty());
     let expected =
         image::pull_flat(layout.source(""), &image::Platform::host(), &place.path("flat"));
@@ -220,9 +187,7 @@ fn a_layer_in_work_is_not_cleared_away() {
     assert!(work.join("root/half").exists(), "its holder is at work");
     // A pull of that layer waits for the holder, and then does not trust what it left.
     let layout = layout::one_image(&place.path("layout"), &[tar]);
-    let mut pull = Command::new(harness::bin("image-pull"));
-    pull.arg(layout.source("")).arg("--root").arg(place.path("store")).stdout(Stdio::null());
-    let mut pull = pull.spawn().unwrap();
+    let mut pull = place.program(&layout.source("")).stdout(Stdio::null()).spawn().unwrap();
     std::thread::sleep(std::time::Duration::from_millis(300));
     assert!(pull.try_wait().unwrap().is_none(), "it should wait");
     drop(lock);

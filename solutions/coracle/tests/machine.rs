@@ -5,14 +5,12 @@
 #[path = "layout.rs"]
 pub mod layout;
 
-pub use harness::children_of;
 use harness::{Output, bin, busybox_rootfs, run};
+pub use harness::{children_of, success, wait_for};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 /// The image that [`busybox`] makes.
 pub const IMAGE: &str = "oci:/run/tmp/busybox:latest";
@@ -65,21 +63,10 @@ pub fn says(options: &[&str], script: &str) -> String {
     success(run_rm(options, &["sh", "-c", script]))
 }
 
-/// The output of a command that must have succeeded.
-pub fn success(output: Output) -> String {
-    assert!(output.status.success(), "{output:?}");
-    output.stdout
-}
-
 /// Asserts that a command failed before any container was there: status 125, an error that holds
 /// each of the `words`, one message and not three, and nothing left.
 pub fn assert_refused(output: &Output, words: &[&str]) {
-    assert_eq!(output.status.code(), Some(125), "{output:?}");
-    for word in words {
-        assert!(output.stderr.contains(word), "no {word:?} in: {}", output.stderr);
-    }
-    assert!(!output.stderr.contains("panicked"), "{}", output.stderr);
-    assert!(output.stdout.is_empty(), "{output:?}");
+    harness::assert_refused(output, words);
     assert_nothing_left();
 }
 
@@ -107,18 +94,6 @@ pub fn state() -> Value {
     let runs = containers().into_iter().find(|folder| folder.starts_with(run_folder()));
     let folder = runs.expect("a container");
     serde_json::from_slice(&fs::read(folder.join("state.json")).expect("its state")).expect("JSON")
-}
-
-/// Waits, 20 seconds at most.
-pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !condition() {
-        assert!(
-            started.elapsed() < harness::patient(Duration::from_secs(20)),
-            "waited in vain for {what}"
-        );
-        sleep(Duration::from_millis(2));
-    }
 }
 
 /// A container that runs in the background, and ends when dropped.

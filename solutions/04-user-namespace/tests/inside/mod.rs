@@ -2,10 +2,9 @@
 
 #![allow(dead_code, reason = "not every test file needs all of it")]
 
-use harness::{Account, Output, busybox_rootfs, run};
-use std::io::{BufRead, BufReader};
+use harness::{AND_WAIT, Account, Output, Waiting, busybox_rootfs, run, success};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::Command;
 
 /// A user, where newuidmap and newgidmap are installed.
 pub fn account() -> Account {
@@ -32,9 +31,7 @@ pub fn sh(account: &mut Account, options: &[&str], script: &str) -> Output {
 
 /// What the script prints; it has to succeed.
 pub fn says(account: &mut Account, options: &[&str], script: &str) -> String {
-    let output = sh(account, options, script);
-    assert!(output.status.success(), "{output:?}");
-    output.stdout
+    success(sh(account, options, script))
 }
 
 /// A root file system that belongs to this user.
@@ -42,41 +39,12 @@ pub fn rootfs(account: &Account) -> PathBuf {
     let rootfs = account.home.join("rootfs");
     busybox_rootfs(&rootfs);
     let owner = format!("{}:{}", account.uid, account.gid);
-    let given = run(Command::new("chown").args(["-hR", &owner]).arg(&rootfs));
-    assert!(given.status.success(), "{given:?}");
+    success(run(Command::new("chown").args(["-hR", &owner]).arg(&rootfs)));
     rootfs
 }
 
-/// A command that waits until this is dropped.
-pub struct Waiting {
-    pub program: Child,
-    input: Option<ChildStdin>,
-    /// Its first process, as we see it.
-    pub pid: i32,
-}
-
-impl Waiting {
-    /// Runs `script` first.
-    pub fn after(account: &mut Account, options: &[&str], script: &str) -> Waiting {
-        let script = format!("{script}; echo ready; cat > /dev/null");
-        let mut command = command(account, &[options, &["sh", "-c", &script]].concat());
-        let mut program = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut said = String::new();
-        BufReader::new(program.stdout.take().unwrap()).read_line(&mut said).unwrap();
-        assert_eq!(said, "ready\n");
-        let pid = harness::children_of(program.id())[0] as i32; // the second is its guard
-        Waiting { input: program.stdin.take(), program, pid }
-    }
-
-    /// A file of /proc/PID.
-    pub fn proc(&self, file: &str) -> String {
-        std::fs::read_to_string(format!("/proc/{}/{file}", self.pid)).unwrap()
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        drop(self.input.take());
-        self.program.wait().unwrap();
-    }
+/// A command that waits until this is dropped, after it has run `script`.
+pub fn waiting_after(account: &mut Account, options: &[&str], script: &str) -> Waiting {
+    let script = format!("{script}{AND_WAIT}");
+    Waiting::start(command(account, &[options, &["sh", "-c", &script]].concat()))
 }

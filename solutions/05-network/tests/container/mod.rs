@@ -3,19 +3,17 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-use harness::{Output, bin, busybox_rootfs, random_name, run};
-use std::io::{BufRead, BufReader};
+pub use harness::success;
+use harness::{AND_WAIT, Output, bin, run};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::Command;
 
 /// A root file system of the test's own.
 pub fn rootfs() -> PathBuf {
     if !Path::new("/usr/sbin/ip").exists() && !Path::new("/usr/bin/ip").exists() {
         harness::not_run("no ip: apt-get install iproute2, or dnf or pacman install iproute");
     }
-    let rootfs = Path::new(&std::env::var("TMPDIR").unwrap()).join(random_name("rootfs"));
-    busybox_rootfs(&rootfs);
-    rootfs
+    harness::new_rootfs()
 }
 
 /// `network` with these options, and a shell script as its command.
@@ -35,19 +33,10 @@ pub fn says(rootfs: &Path, options: &[&str], script: &str) -> String {
     success(sh(rootfs, options, script))
 }
 
-/// The output of a command that must have succeeded.
-pub fn success(output: Output) -> String {
-    assert!(output.status.success(), "{output:?}");
-    output.stdout
-}
-
 /// Asserts that it was refused before anything ran, in words that hold all of `words`.
 pub fn assert_refused(output: &Output, words: &[&str]) {
-    assert_eq!(output.status.code(), Some(125), "{output:?}");
-    assert_eq!(output.stdout, "");
-    for word in words.iter().chain(&["\nhint: "]) {
-        assert!(output.stderr.contains(word), "no {word:?} in {}", output.stderr);
-    }
+    harness::assert_refused(output, words);
+    assert!(output.stderr.contains("\nhint: "), "no hint in {}", output.stderr);
 }
 
 /// What `ip ARGUMENTS` prints out here.
@@ -56,40 +45,28 @@ pub fn ip(arguments: &str) -> String {
 }
 
 /// A container that waits until this is dropped.
-pub struct Waiting {
-    program: Child,
-    input: Option<ChildStdin>,
-    /// The PID of its first process, as we see it.
-    pub pid: i32,
-}
+pub struct Waiting(harness::Waiting);
 
 impl Waiting {
     /// Runs `script` in it first.
     pub fn after(rootfs: &Path, options: &[&str], script: &str) -> Waiting {
-        let script = format!("{script}; echo ready; cat > /dev/null");
-        let mut waiting = Waiting::begin(command(rootfs, options, &script));
-        waiting.until_ready();
-        waiting
+        let script = format!("{script}{AND_WAIT}");
+        Waiting(harness::Waiting::start(command(rootfs, options, &script)))
     }
 
     /// Starts it, and does not wait for its readiness.
-    pub fn begin(mut command: Command) -> Waiting {
-        let mut program = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        Waiting { input: program.stdin.take(), program, pid: 0 }
+    pub fn begin(command: Command) -> Waiting {
+        Waiting(harness::Waiting::begin(command))
     }
 
     /// Waits for the line `ready`.
     pub fn until_ready(&mut self) {
-        let mut said = String::new();
-        let output = self.program.stdout.take().unwrap();
-        BufReader::new(output).read_line(&mut said).unwrap();
-        assert_eq!(said, "ready\n");
-        self.pid = harness::children_of(self.program.id())[0] as i32; // then come its helpers
+        self.0.until_ready();
     }
 
     /// What a command prints that runs in its network, with the programs of the host.
     pub fn net(&self, command: &str) -> String {
-        let target = format!("--target={}", self.pid);
+        let target = format!("--target={}", self.0.pid);
         success(run(Command::new("nsenter").args([&target, "--net", "sh", "-c", command])))
     }
 
@@ -107,14 +84,6 @@ impl Waiting {
 
     /// SIGKILL, for the program and not for the container.
     pub fn kill(&mut self) {
-        self.program.kill().expect("our own child");
-        self.program.wait().expect("our own child");
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        drop(self.input.take());
-        self.program.wait().unwrap();
+        self.0.kill_program();
     }
 }

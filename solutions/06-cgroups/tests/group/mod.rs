@@ -2,20 +2,14 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-use harness::{Output, bin, busybox_rootfs, random_name, run_within};
+use harness::{AND_WAIT, Output, Waiting, bin, random_name, run_within, success};
+#[allow(unused_imports, reason = "each test file uses a part of it")]
+pub use harness::{new_rootfs as rootfs, wait_for};
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
-
-/// A root file system of the test's own.
-pub fn rootfs() -> PathBuf {
-    let rootfs = scratch().join(random_name("rootfs"));
-    busybox_rootfs(&rootfs);
-    rootfs
-}
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// Where this test may write.
 pub fn scratch() -> PathBuf {
@@ -41,71 +35,19 @@ pub fn sh(options: &[&str], script: &str) -> Output {
 
 /// What the script prints; it has to succeed.
 pub fn says(options: &[&str], script: &str) -> String {
-    let output = sh(options, script);
-    assert!(output.status.success(), "{output:?}");
-    output.stdout
+    success(sh(options, script))
 }
 
-/// Waits, 20 seconds at most.
-pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !condition() {
-        assert!(started.elapsed() < Duration::from_secs(20), "waited in vain for {what}");
-        sleep(Duration::from_millis(2));
-    }
+/// A container that waits until this is dropped, after it has run `script`.
+pub fn waiting_after(options: &[&str], script: &str) -> Waiting {
+    in_the_midst_of(options, &format!("{script}{AND_WAIT}"))
 }
 
-/// A container that waits until this is dropped.
-pub struct Waiting {
-    program: Child,
-    input: Option<ChildStdin>,
-    /// The PID of its first process, as we see it.
-    pub pid: u32,
-}
-
-impl Waiting {
-    /// Runs `script` in it first, and then waits.
-    pub fn after(options: &[&str], script: &str) -> Waiting {
-        Waiting::in_the_midst_of(options, &format!("{script}\necho ready; cat > /dev/null"))
-    }
-
-    /// Runs `script`, which prints `ready` at some time, and ends when its input does, or never.
-    pub fn in_the_midst_of(options: &[&str], script: &str) -> Waiting {
-        let mut command = command(options, script);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut program = command.spawn().expect("it starts");
-        let mut said = String::new();
-        let output = program.stdout.take().expect("piped");
-        BufReader::new(output).read_line(&mut said).expect("it can be read");
-        assert_eq!(said, "ready\n");
-        let pid = harness::children_of(program.id())[0]; // the second is its guard
-        Waiting { input: program.stdin.take(), program, pid }
-    }
-
-    /// Does it still run?
-    pub fn is_running(&mut self) -> bool {
-        self.program.try_wait().expect("our own child").is_none()
-    }
-
-    /// SIGKILL for the first process.
-    pub fn kill(&self) {
-        let pid = nix::unistd::Pid::from_raw(self.pid as i32);
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).expect("it runs");
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        drop(self.input.take());
-        let started = Instant::now();
-        while self.is_running() {
-            if started.elapsed() > Duration::from_secs(5) {
-                self.kill();
-                let _ = self.program.wait();
-            }
-            sleep(Duration::from_millis(5));
-        }
-    }
+/// Runs `script`, which prints `ready` at some time, and ends when its input does, or never.
+pub fn in_the_midst_of(options: &[&str], script: &str) -> Waiting {
+    let mut command = command(options, script);
+    command.stderr(Stdio::null());
+    Waiting::start(command)
 }
 
 /// The folder of a process's group for this controller of version 1, or the one of version 2.

@@ -2,19 +2,14 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-use harness::{Output, bin, busybox_rootfs, random_name, run};
+use harness::{Output, bin, run};
+#[allow(unused_imports, reason = "each test file uses a part of it")]
+pub use harness::{assert_refused, new_rootfs as rootfs, success};
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use xray::capabilities::{Set, number};
-
-/// A root file system of the test's own.
-pub fn rootfs() -> PathBuf {
-    let rootfs = std::env::temp_dir().join(random_name("rootfs"));
-    busybox_rootfs(&rootfs);
-    rootfs
-}
 
 /// `confinement OPTIONS… COMMAND…`.
 pub fn confinement(rootfs: &Path, options: &[&str], command: &[&str]) -> Command {
@@ -31,22 +26,6 @@ pub fn sh(rootfs: &Path, options: &[&str], script: &str) -> Output {
 /// What the script prints; it has to succeed.
 pub fn says(rootfs: &Path, options: &[&str], script: &str) -> String {
     success(sh(rootfs, options, script))
-}
-
-/// The output of a command that must have succeeded.
-pub fn success(output: Output) -> String {
-    assert!(output.status.success(), "{output:?}");
-    output.stdout
-}
-
-/// Asserts that nothing ran, and that the error holds each of the `words`.
-pub fn assert_refused(output: &Output, words: &[&str]) {
-    assert_eq!(output.status.code(), Some(125), "{output:?}");
-    assert_eq!(output.stdout, "", "{output:?}");
-    for word in words {
-        assert!(output.stderr.contains(word), "no {word:?} in: {}", output.stderr);
-    }
-    assert!(!output.stderr.contains("panicked"), "{}", output.stderr);
 }
 
 /// The five sets as `/proc/PID/status` has them: `CapEff`, …

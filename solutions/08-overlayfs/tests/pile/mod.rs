@@ -1,6 +1,6 @@
 //! A pile of layers in a folder of the test's own, the lowest a busybox.
 
-use harness::{Output, bin, busybox_rootfs, random_name, run};
+use harness::{Output, bin, busybox_rootfs, random_name, run, success};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -49,9 +49,7 @@ impl Pile {
 
     /// What the script prints; it has to succeed.
     pub fn says(&self, options: &[&str], script: &str) -> String {
-        let output = self.sh(options, script);
-        assert!(output.status.success(), "{output:?}");
-        output.stdout
+        success(self.sh(options, script))
     }
 }
 

@@ -4,7 +4,7 @@
 
 pub mod certificates;
 pub mod layout;
-pub mod overlaid;
+pub mod mounts;
 pub mod random;
 pub mod registry;
 pub mod server;
@@ -16,6 +16,7 @@ use image::{Access, Image, Platform, Progress, Store, Wanted};
 use layout::{Layout, one_image};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use tar::Tar;
 use tree::Canary;
@@ -94,6 +95,25 @@ impl Place {
         let source = source.into();
         let wanted = Wanted { source, access, progress: Progress::Quiet, here: None };
         image::pull(&self.store(), wanted, &Platform::host())
+    }
+
+    /// `image-pull SOURCE` into the store.
+    pub fn program(&self, source: &str) -> Command {
+        let mut program = Command::new(harness::bin("image-pull"));
+        program.arg(source).arg("--root").arg(self.path("store"));
+        program
+    }
+
+    /// The same ten times at once: all must succeed, and print the same.
+    pub fn run_ten_at_once(&self, source: &str) {
+        let pulls: Vec<_> = (0..10)
+            .map(|_| self.program(source).stdout(Stdio::piped()).spawn().expect("it starts"))
+            .collect();
+        let outputs: Vec<_> = pulls.into_iter().map(|p| p.wait_with_output().unwrap()).collect();
+        for output in &outputs {
+            assert!(output.status.success(), "{output:?}");
+            assert_eq!(output.stdout, outputs[0].stdout);
+        }
     }
 
     /// Nothing is listed, unpacked or half there.

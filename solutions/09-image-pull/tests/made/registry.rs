@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 /// `captain` with the password `ahoy`, as htpasswd -B writes it.
 const HTPASSWD: &str = "captain:$2y$05$abcdefghijklmnopqrstuupc2Bh/BcdpJnf0yyNxNgehaXaZ8mK5m\n";
 
+/// Options of skopeo for who knows it, on plain HTTP.
+pub const AS_CAPTAIN: [&str; 3] = ["--dest-tls-verify=false", "--dest-creds", "captain:ahoy"];
+
 /// A registry that ends with the test.
 pub struct Registry {
     pub address: String,

@@ -1,4 +1,4 @@
-//! Looks at layers as a container would see them: over each other.
+//! Mounts for the tests: layers over each other, as a container would see them, and small disks.
 
 use super::Place;
 use super::tree::Tree;
@@ -17,13 +17,20 @@ pub fn overlay(place: &Place, layers: &[PathBuf]) -> PathBuf {
     mount
         .args(["-t", "overlay", "overlay", "-o"])
         .arg(format!("ro,lowerdir={}", folders.join(":")));
-    let output = harness::run(mount.arg(&target));
-    assert!(output.status.success(), "{}", output.stderr);
+    harness::success(harness::run(mount.arg(&target)));
     target
 }
 
+/// Mounts an empty file system in memory on a new folder.
+pub fn mount_tmpfs(target: &Path, options: &str) {
+    fs::create_dir(target).unwrap();
+    let mut mount = Command::new("mount");
+    mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(target);
+    harness::success(harness::run(&mut mount));
+}
+
 pub fn unmount(target: &Path) {
-    assert!(harness::run(Command::new("umount").arg(target)).status.success());
+    harness::success(harness::run(Command::new("umount").arg(target)));
 }
 
 /// The root itself has the time of the unpacking where no layer describes it.
