@@ -14,6 +14,9 @@ expect() { # condition...
 }
 
 dead=$(id) running=$(id) half=$(id)
+export TMPDIR=$folder/tmp # where a check without sandbox that was killed leaves its files
+mkdir -p "$TMPDIR"/coracle-test-{dead,new}/rootfs "$TMPDIR/theirs"
+touch -d '2 minutes ago' "$TMPDIR/coracle-test-dead" "$TMPDIR/theirs"
 mkdir -p "$CORACLE_RUN"/{"$dead","$running",not-ours} "$CORACLE_ROOT"/containers/{"$dead","$running","$half",not-ours}/upper
 mkdir -p "$CORACLE_ROOT"/{blobs,layers/sha256/abc,unpacking/{old,new}}
 flock --no-fork "$CORACLE_RUN/$running" flock --no-fork "$CORACLE_ROOT/unpacking/new" sleep 60 &
@@ -29,10 +32,10 @@ if scripts/clean < /dev/null > /dev/null 2>&1; then echo "removed unasked"; exit
 expect test -d "$CORACLE_RUN/$dead"
 
 scripts/clean --yes > /dev/null
-for gone in run/$dead root/containers/$dead root/containers/$half root/unpacking/old; do
+for gone in tmp/coracle-test-dead run/$dead root/containers/$dead root/containers/$half root/unpacking/old; do
   expect test ! -e "$folder/$gone"
 done
-for stays in run/$running root/containers/$running/upper root/unpacking/new run/not-ours \
+for stays in tmp/coracle-test-new tmp/theirs run/$running root/containers/$running/upper root/unpacking/new run/not-ours \
   root/containers/not-ours/upper root/layers/sha256/abc root/blobs; do
   expect test -e "$folder/$stays"
 done

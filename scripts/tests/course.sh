@@ -121,18 +121,18 @@ begin_anew() {
 }
 progress() { cat "$checkout/.course/progress.json" 2> /dev/null; }
 
-# What a check that was ended may not leave: processes, mounts, cgroups that nobody holds. The locks
-# are read from a list: who took one to see whether it is free would be in the way of who tidies up.
+# What a check that was ended may not leave: processes, mounts, cgroups and folders that nobody holds.
+# The locks are read from a list: who took one to see whether it is free would be in the way of who tidies up.
 ours() {
   local process
   grep -lzsF "$work/" /proc/[0-9]*/environ | while IFS=/ read -r _ _ process _; do
     echo "process $process: $(tr '\0' ' ' 2> /dev/null < "/proc/$process/cmdline" || true)"
   done
 }
-free_cgroups() {
+free_folders() {
   local folder locks inode
   locks=$(cat /proc/locks)
-  for folder in /sys/fs/cgroup/coracle-test-* /sys/fs/cgroup/*/coracle-test-*; do
+  for folder in /sys/fs/cgroup/coracle-test-* /sys/fs/cgroup/*/coracle-test-* "${TMPDIR:-/tmp}"/coracle-test-*; do
     inode=$(stat -c %i "$folder" 2> /dev/null) || continue
     [[ $locks = *":$inode "* ]] || echo "$folder"
   done
@@ -140,7 +140,7 @@ free_cgroups() {
 nothing_left() {
   local round left
   for round in {1..100}; do
-    left=$(ours; comm -13 "$work/cgroups" <(free_cgroups | sort); diff "$work/mounts" /proc/self/mountinfo) || true
+    left=$(ours; comm -13 "$work/folders" <(free_folders | sort); diff "$work/mounts" /proc/self/mountinfo) || true
     [ -n "$left" ] || return 0
     sleep 0.1
   done
@@ -148,7 +148,7 @@ nothing_left() {
   return 1
 }
 remember_the_machine() {
-  free_cgroups | sort > "$work/cgroups"
+  free_folders | sort > "$work/folders"
   cat /proc/self/mountinfo > "$work/mounts"
 }
 
@@ -351,6 +351,20 @@ for signal in INT TERM HUP KILL; do
     so "SIG$signal, $after: no word of having passed" test -z "$(grep -w passed <<< "$said")"
   done
 done
+
+case_of "SIGKILL in the middle of a check without a sandbox"
+remember_the_machine
+as_learner setsid cargo-course course check 01 --bare --bin "$work/bin/hangs-$$" > "$work/said/it" 2>&1 < /dev/null &
+for _ in {1..200}; do
+  ! pgrep -f "/coracle-test-[0-9a-f]*/hangs-$$" > /dev/null || break
+  sleep 0.02
+done
+so "it hangs" pgrep -f "/coracle-test-[0-9a-f]*/hangs-$$"
+it=$(pgrep -f "^cargo-course course check 01 --bare" | head -1)
+kill -KILL "$it"
+wait $! || true
+said=$(cat "$work/said/it")
+so "nothing is left" nothing_left
 
 case_of "no file in the checkout is root's"
 strangers=$(find "$work/home" ! -user "$learner" | head -3)

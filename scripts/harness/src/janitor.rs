@@ -1,11 +1,10 @@
 //! Sees to it that nothing stays when a program that runs sandboxes is killed.
 //!
 //! Processes and mounts go with the sandbox, whoever dies: the kernel sees to that. The folders of
-//! the safety cgroup do not. So a process of our own waits until this one has ended, in whatever
+//! the safety cgroup do not, nor those for the files of a bare check. So a process of our own waits until this one has ended, in whatever
 //! way, and removes them. It does nothing else, and it is in a session of its own: Ctrl-C, which
 //! ends this program, does not reach it.
 
-use crate::safety_cgroup;
 use nix::unistd::setsid;
 use std::fs;
 use std::io::{self, Read};
@@ -42,7 +41,7 @@ impl Drop for Janitor {
 pub fn work() -> io::Result<ExitCode> {
     let _ = setsid(); // it is no leader of a group, unless it is one of a session already
     io::stdin().read_to_end(&mut Vec::new())?;
-    safety_cgroup::sweep();
+    crate::sweep();
     Ok(ExitCode::SUCCESS)
 }
 

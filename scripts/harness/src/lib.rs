@@ -25,6 +25,7 @@ mod janitor;
 mod lab;
 mod safety_cgroup;
 mod sandbox;
+mod scratch;
 mod stages;
 
 mod account;
@@ -43,7 +44,6 @@ pub use janitor::{Janitor, end_with};
 pub use kill::{kill_at_each_syscall, kill_evenly};
 pub use lab::{lab_only, patient, rounds};
 pub use leaks::Leaks;
-pub use safety_cgroup::sweep;
 pub use sandbox::{Host, Judgement, Verdict, enter, judge, judge_on};
 pub use stages::stage;
 pub use waiting::{AND_WAIT, Waiting, wait_for};
@@ -103,6 +103,12 @@ pub fn fail_with(reason: impl Into<String>) -> ! {
     std::panic::resume_unwind(Box::new(Thrown::Failed(reason.into())))
 }
 
+/// Removes what test programs and checks have left that were killed before they could.
+pub fn sweep() {
+    safety_cgroup::sweep(); // with the processes that may still write
+    scratch::sweep();
+}
+
 /// Runs the tests that the command line asks for, in parallel; the body of `kernel_tests!`.
 /// `--nocapture` shows what tests print, also when they pass.
 pub fn main(tests: &'static [Test]) -> ExitCode {
@@ -112,7 +118,7 @@ pub fn main(tests: &'static [Test]) -> ExitCode {
     let arguments = Arguments::from_args();
     let shows_output = arguments.nocapture || arguments.show_output;
     if !arguments.list && nix::unistd::geteuid().is_root() {
-        safety_cgroup::sweep();
+        sweep();
     }
     let trial = |test: &'static Test| {
         Trial::ignorable_test(test.name, move || {

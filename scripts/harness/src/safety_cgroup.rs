@@ -17,7 +17,8 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-const PREFIX: &str = "coracle-test";
+/// What the names of all our folders begin with.
+pub const PREFIX: &str = "coracle-test";
 const PROCESSES: &str = "512";
 const MEMORY: &str = "1073741824";
 
@@ -187,7 +188,8 @@ fn abandoned(hierarchy: &Path, folder: &Path) -> Option<Flock<File>> {
     lock(folder, FlockArg::LockExclusiveNonblock)
 }
 
-fn lock(folder: &Path, how: FlockArg) -> Option<Flock<File>> {
+/// Locks a folder, as long as the lock is held.
+pub fn lock(folder: &Path, how: FlockArg) -> Option<Flock<File>> {
     File::open(folder).ok().and_then(|file| Flock::lock(file, how).ok())
 }
 

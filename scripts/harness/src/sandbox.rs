@@ -15,15 +15,15 @@
 
 use crate::command::{self, Captured};
 use crate::safety_cgroup::SafetyCgroup;
+use crate::scratch::Scratch;
 use crate::stages::{COMMAND, OUTER, shell_status};
 use crate::{Test, furnish};
 use libtest_mimic::{Completion, Failed};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read, Seek};
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Once;
 
@@ -106,10 +106,10 @@ pub fn judge_on(host: &Host, test: &Test) -> io::Result<Judgement> {
     // none may be inherited, so that tests of exactly that rule work.
     let mut report =
         File::from(memfd_create("verdict", MFdFlags::MFD_CLOEXEC).map_err(io::Error::from)?);
-    let scratch = Scratch::on(host)?;
+    let scratch = matches!(host, Host::Bare).then(Scratch::new).transpose()?;
     let mut child = first_stage(host, &cgroup)
         .arg(test.name)
-        .envs(scratch.environment())
+        .envs(scratch.iter().map(|scratch| ("TMPDIR", &scratch.folder)))
         .stdin(report.try_clone()?)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -132,31 +132,6 @@ pub fn enter(host: &Host, command: &[OsString]) -> io::Result<ExitCode> {
     say_once_what_is_unlimited(&cgroup);
     let status = first_stage(host, &cgroup).arg(COMMAND).args(command).status()?;
     Ok(ExitCode::from(shell_status(status)))
-}
-
-/// Where a test puts its files on a bare host; gone with it. In a sandbox that folder is inside.
-struct Scratch(Option<PathBuf>);
-
-impl Scratch {
-    fn on(host: &Host) -> io::Result<Scratch> {
-        let Host::Bare = host else { return Ok(Scratch(None)) };
-        let folder = std::env::temp_dir().join(crate::random_name("coracle-test"));
-        fs::create_dir(&folder)?;
-        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755))?;
-        Ok(Scratch(Some(folder)))
-    }
-
-    fn environment(&self) -> impl Iterator<Item = (&'static str, &Path)> {
-        self.0.iter().map(|folder| ("TMPDIR", folder.as_path()))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if let Some(folder) = &self.0 {
-            let _ = fs::remove_dir_all(folder);
-        }
-    }
 }
 
 fn first_stage(host: &Host, cgroup: &SafetyCgroup) -> Command {

@@ -11,7 +11,7 @@ mod varies;
 
 use crate::course::Course;
 use anyhow::{Context, Result, bail};
-use harness::{Leaks, Verdict};
+use harness::{Host, Leaks, Verdict};
 use script::Block;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -207,7 +207,11 @@ fn play(arguments: &[String]) -> Result<ExitCode> {
         return Ok(ExitCode::from(status.code().unwrap_or(1) as u8));
     }
     harness::sweep();
-    let judgement = harness::judge(&ROOM[0])?;
+    // The page, and the programs, are to be seen wherever they lie.
+    let programs = std::env::var_os(PROGRAMS).unwrap_or_default();
+    let kept = [PathBuf::from(page), std::env::current_dir()?].into_iter();
+    let kept = kept.chain(std::env::split_paths(&programs));
+    let judgement = harness::judge_on(&Host::ReadOnly(kept.collect()), &ROOM[0])?;
     let sheet = judgement.output.lines().find_map(|line| line.strip_prefix(SHEET));
     match (judgement.verdict, sheet) {
         (Verdict::Passed, Some(sheet)) => {
