@@ -108,7 +108,7 @@ fn a_hundred_at_once_have_a_hundred_addresses() {
     let script = "echo ready; cat > /dev/null";
     let mut all: Vec<Waiting> =
         (0..100).map(|_| Waiting::begin(command(&rootfs, &[], script))).collect();
-    all.iter_mut().for_each(Waiting::until_ready);
+    all.iter_mut().for_each(|waiting| waiting.until_ready());
     let addresses: BTreeSet<String> = all.iter().map(|one| one.address(4)).collect();
     assert_eq!(addresses.len(), 100);
     assert_eq!(ip("-o link show master coracle0").lines().count(), 100);

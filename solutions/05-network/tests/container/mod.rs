@@ -5,6 +5,7 @@
 
 pub use harness::success;
 use harness::{AND_WAIT, Output, bin, run};
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -59,14 +60,9 @@ impl Waiting {
         Waiting(harness::Waiting::begin(command))
     }
 
-    /// Waits for the line `ready`.
-    pub fn until_ready(&mut self) {
-        self.0.until_ready();
-    }
-
     /// What a command prints that runs in its network, with the programs of the host.
     pub fn net(&self, command: &str) -> String {
-        let target = format!("--target={}", self.0.pid);
+        let target = format!("--target={}", self.pid);
         success(run(Command::new("nsenter").args([&target, "--net", "sh", "-c", command])))
     }
 
@@ -85,5 +81,19 @@ impl Waiting {
     /// SIGKILL, for the program and not for the container.
     pub fn kill(&mut self) {
         self.0.kill_program();
+    }
+}
+
+impl Deref for Waiting {
+    type Target = harness::Waiting;
+
+    fn deref(&self) -> &harness::Waiting {
+        &self.0
+    }
+}
+
+impl DerefMut for Waiting {
+    fn deref_mut(&mut self) -> &mut harness::Waiting {
+        &mut self.0
     }
 }
