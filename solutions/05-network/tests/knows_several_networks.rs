@@ -289,7 +289,7 @@ fn many_at_once_make_different_networks() {
         .iter()
         .map(|name| Waiting::begin(container::command(&rootfs, &["--bridge", name], script)))
         .collect();
-    all.iter_mut().for_each(Waiting::until_ready);
+    all.iter_mut().for_each(|waiting| waiting.until_ready());
     let first_two = |ip: String| ip.split('.').take(2).collect::<Vec<_>>().join(".");
     let nets: BTreeSet<String> = all.iter().map(|one| first_two(one.address(4))).collect();
     assert_eq!(nets.len(), 8, "{nets:?}");
