@@ -94,10 +94,12 @@ impl UserMode {
                 .filter(|_| needs_forwarder(v6.is_some()))
                 .map(|_| forwarder(range).into()),
         };
+        let has =
+            if terms.ports.is_empty() { "no network" } else { "published ports and no way out" };
         let (running, proxy) = (Cell::new(None), Cell::new(None));
         let reserved = Cell::new(reserved);
         let user_mode = UserMode { terms, range, program, surroundings, reserved, running, proxy };
-        Ok((user_mode, remark.map(str::to_owned)))
+        Ok((user_mode, remark.map(|(why, hint)| format!("{why}: it has {has}\n{hint}"))))
     }
 
     /// What its files tell of where it is.
@@ -124,12 +126,17 @@ impl UserMode {
     }
 }
 
-const NO_PROGRAM: &str = "without root a program must speak for the container, and neither pasta nor \
-    slirp4netns is installed: it has no network\n\
-    hint: install the package passt, which has pasta; or run it with --network host";
-const NO_WAY: &str = "this machine has no default route, and without one pasta can't speak for the \
-    container: it has no network\n\
-    hint: slirp4netns needs none; or run it with --network host";
+/// Why nobody can speak for a container, and what to do about it.
+type Remark = (&'static str, &'static str);
+
+const NO_PROGRAM: Remark = (
+    "without root a program must speak for the container, and neither pasta nor slirp4netns is installed",
+    "hint: install the package passt, which has pasta; or run it with --network host",
+);
+const NO_WAY: Remark = (
+    "this machine has no default route, and without one pasta can't speak for the container",
+    "hint: slirp4netns needs none; or run it with --network host",
+);
 
 /// The links over which this machine sends what is for elsewhere.
 struct Ways {

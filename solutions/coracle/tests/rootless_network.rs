@@ -41,6 +41,7 @@ static TESTS: &[Test] = &[
     test("without_a_default_route_slirp4netns_is_taken", without_a_default_route),
     test("a_range_of_addresses_that_is_in_use_is_left_alone", a_range_in_use_is_left_alone),
     test("a_program_that_fails_is_quoted", a_program_that_fails_is_quoted),
+    test("a_program_that_forgets_to_die_with_us_is_ended", a_program_that_forgets_is_ended),
     test("what_can_not_be_published_is_refused", what_can_not_be_published_is_refused),
     test("a_container_may_share_anothers_network", a_container_may_share_anothers_network),
     test("xray_shows_links_and_ports_to_their_user", xray_shows_links_and_ports),
@@ -383,6 +384,8 @@ fn without_either_it_says_so() {
     let said = success(output);
     assert!(said.contains("lo: <LOOPBACK,UP") && !said.contains("eth0"), "{said}");
     assert!(said.contains("127.0.0.1\tlocalhost"), "{said}");
+    let output = user.run(&["-p", "8080:80"], "true");
+    assert!(output.stderr.contains("published ports and no way out"), "{output:?}");
     // Who asks for nothing is told nothing.
     let output = user.run(&["--network", "none"], "true");
     assert_eq!((output.status.code(), &*output.stderr), (Some(0), ""), "{output:?}");
@@ -432,6 +435,22 @@ fn a_program_that_fails_is_quoted() {
         assert_eq!(before.left_behind_of(&["process", "mount"]), [""; 0]);
         assert_eq!(fs::read_dir(user.sailor.runs()).unwrap().count(), 0);
     }
+}
+
+/// Some systems make a program forget that wish as it is executed.
+fn a_program_that_forgets_is_ended() {
+    let user = User::with(&[]);
+    let _far = Far::new();
+    let program = user.programs.join("pasta");
+    let forget = "#!/bin/sh\nexec /usr/bin/setpriv --pdeathsig clear /bin/sh -c \
+                  'echo $$; exec /bin/sleep 1000'\n";
+    fs::write(&program, forget).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let before = Leaks::snapshot();
+    let container = user.background(&[], "true");
+    assert_eq!(processes("sleep").len(), 1);
+    drop(container);
+    assert_eq!(before.left_behind_of(&["process", "mount"]), [""; 0]);
 }
 
 fn what_can_not_be_published_is_refused() {

@@ -28,6 +28,9 @@ use std::path::PathBuf;
 /// The largest packet: no wire limits it, and each one costs the program the same.
 const MTU: &str = "65520";
 
+/// By which a program gets a network card of its own making.
+const TUN: &str = "/dev/net/tun";
+
 /// How long we wait for the card.
 const PATIENCE: u16 = 30_000; // milliseconds
 
@@ -101,10 +104,10 @@ impl Program {
         let mut first = [0];
         if File::from(ready).read(&mut first).with_context(what)? == 0 {
             bail!(
-                "{} could not connect the container: {}\n\
-                 hint: run it with --network none or host",
+                "{} could not connect the container: {}\nhint: {}",
                 self.path.display(),
-                said(complaints)
+                said(complaints),
+                hint()
             );
         }
         Ok(Running { _program: program, _guard: guard, _complaints: complaints })
@@ -152,7 +155,16 @@ impl Program {
     }
 }
 
-/// What it has complained of, in one line.
+/// What could be done, where we can tell.
+fn hint() -> &'static str {
+    match access(TUN, AccessFlags::R_OK | AccessFlags::W_OK) {
+        Err(Errno::ENOENT) => "it needs /dev/net/tun: sudo modprobe tun",
+        Err(_) => "it must be allowed to open /dev/net/tun: sudo chmod 666 /dev/net/tun",
+        Ok(()) => "run it with --network none or host",
+    }
+}
+
+/// What it has complained of, in one line. Whoever does not know an option tells all that it knows.
 fn said(complaints: OwnedFd) -> String {
     let (mut file, mut bytes) = (File::from(complaints), Vec::new());
     match file.read_to_end(&mut bytes) {
@@ -162,6 +174,8 @@ fn said(complaints: OwnedFd) -> String {
         _ => (), // what was read before is kept
     }
     let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let is_telling = |line: &&str| !line.is_empty() && !line.ends_with("bytes to syslog");
+    let lines = text.lines().map(str::trim).filter(is_telling);
+    let lines: Vec<&str> = lines.take(3).collect();
     if lines.is_empty() { "it does not say why".to_owned() } else { lines.join("; ") }
 }
