@@ -36,7 +36,7 @@ use machine::Machine;
 use nix::fcntl::Flock;
 use record::others;
 use std::fs::{self, File};
-use std::io::{IsTerminal, Write, stderr};
+use std::io::{self, IsTerminal, Write, stderr};
 use std::path::{Path, PathBuf};
 
 /// Where all networks of this machine are. It is no matter of `CORACLE_RUN`: whoever keeps the state
@@ -91,8 +91,9 @@ impl Network {
         let others = others(&name)?;
         let mut network = match known {
             None => {
-                ensure_nobody_elses(there.as_ref(), &name, &others)?;
-                let bridge = range::plan(&mut route, wanted, &others, None)?;
+                let free = ensure_nobody_elses(there.as_ref(), &name, &others);
+                let planned = free.and_then(|()| range::plan(&mut route, wanted, &others, None));
+                let bridge = planned.inspect_err(|_| drop(remove_folder(&folder)))?;
                 Network { name, folder, record: Record::of(bridge), _lock: lock }
             }
             Some(record) => {
@@ -156,10 +157,7 @@ impl Network {
             links::remove(&mut Netlink::route()?, &bridge.name)?;
         }
         machine.turn_back(&others)?;
-        fs::remove_dir_all(&folder)
-            .with_context(|| format!("cannot remove {}", folder.display()))?;
-        let _ = fs::remove_dir(FOLDER); // if it is empty now
-        Ok(())
+        remove_folder(&folder).with_context(|| format!("cannot remove {}", folder.display()))
     }
 }
 
@@ -186,6 +184,12 @@ pub fn sweep() -> Result<()> {
             leases::live(&folder)?;
         }
     }
+    Ok(())
+}
+
+fn remove_folder(folder: &Path) -> io::Result<()> {
+    fs::remove_dir_all(folder)?;
+    let _ = fs::remove_dir(FOLDER); // if it is empty now
     Ok(())
 }
 

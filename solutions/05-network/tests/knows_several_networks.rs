@@ -5,7 +5,7 @@ mod machines;
 
 use container::{Waiting, assert_refused, ip, rootfs, says, sh as run_sh};
 use harness::{Leaks, random_name};
-use machines::{Machine, accept, connect, is_reachable, listen, require, sh};
+use machines::{Machine, accept, at, connect, is_reachable, listen, require, sh, udp};
 use network::networks::{FOLDER, Network, Wanted, prune};
 use std::collections::BTreeSet;
 use std::fs;
@@ -132,6 +132,16 @@ fn internal_cannot_leave() {
         assert!(!within(&one, || is_reachable(&address)), "{address}");
     }
     assert!(out.iter().all(|address| within(&open, || is_reachable(address))), "the others may");
+    // Not even one way: whoever listens out there hears the others alone.
+    for (to, from) in [("198.51.100.9:53", "0.0.0.0:0"), ("[2001:db8::9]:53", "[::]:0")] {
+        let hears = far.within(|| udp(to));
+        for (waiting, word) in [(&one, "from within"), (&open, "from the other")] {
+            within(waiting, || udp(from).send_to(word.as_bytes(), at(to)).unwrap());
+        }
+        let mut heard = [0; 100];
+        let length = hears.recv(&mut heard).unwrap();
+        assert_eq!(std::str::from_utf8(&heard[..length]).unwrap(), "from the other");
+    }
     // Nor does anybody come in who knows the way.
     for address in [format!("{}:80", one.address(4)), format!("[{}]:80", one.address(6))] {
         assert!(!far.within(|| is_reachable(&address)), "{address}");
@@ -202,6 +212,7 @@ fn what_is_no_name_and_a_bridge_of_somebody_else_are_refused() {
     ip("link add co-boat type bridge");
     let output = run_sh(&rootfs, &["--bridge", "boat"], "echo ran");
     assert_refused(&output, &["there is a bridge co-boat already", "not ours"]);
+    assert!(!Path::new(FOLDER).exists());
     ip("link delete co-boat");
     says(&rootfs, &["--bridge", "boat"], "true");
 }
