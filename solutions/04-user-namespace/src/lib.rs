@@ -112,7 +112,7 @@ pub fn become_root() -> Result<()> {
 /// namespace has given that up ([`map_me`]).
 pub fn set_groups(groups: &[Gid]) -> Result<()> {
     match setgroups(groups) {
-        Err(Errno::EPERM) if is_denied() => Ok(()),
+        Err(Errno::EPERM) if groups_are_fixed() => Ok(()),
         Err(Errno::EINVAL) => Err(Errno::EINVAL).with_context(|| {
             format!("cannot set the groups{}", who_is_missing().unwrap_or_default())
         }),
@@ -120,7 +120,8 @@ pub fn set_groups(groups: &[Gid]) -> Result<()> {
     }
 }
 
-fn is_denied() -> bool {
+/// Has this user namespace given up setting groups?
+pub fn groups_are_fixed() -> bool {
     fs::read_to_string("/proc/self/setgroups").is_ok_and(|text| text.trim_end() == "deny")
 }
 

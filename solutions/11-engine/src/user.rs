@@ -23,6 +23,10 @@ pub enum Terminal {
 /// Finds `USER[:GROUP]`, root if there is none, and the groups that were asked for besides; and
 /// gives the terminal to that user.
 pub fn find_user(user: Option<&str>, groups: &[String], terminal: Terminal) -> Result<Account> {
+    if let [first, ..] = groups {
+        let missing = || users::who_is_missing().unwrap_or_default();
+        ensure!(!users::groups_are_fixed(), "cannot add group {first}{}", missing());
+    }
     let (passwd, group) = (read("/etc/passwd")?, read("/etc/group")?);
     let account = Account::find(user.unwrap_or("0"), groups, &passwd, &group)?;
     if terminal == Terminal::OfItsOwn && account.user.uid != 0 {

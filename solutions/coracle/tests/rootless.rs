@@ -12,7 +12,7 @@ mod server;
 mod archive;
 
 use archive::Tar;
-use harness::{Account, Leaks, children_of, kill_evenly, run};
+use harness::{Account, Leaks, assert_refused, children_of, kill_evenly, run};
 use machine::layout::made as layout; // where server.rs looks for it
 use machine::layout::{made, tar_of};
 use machine::{folder, scratch};
@@ -327,18 +327,16 @@ fn an_image_with_users_needs_numbers_set_aside() {
     let rootfs = folder("roots");
     harness::busybox_rootfs(&rootfs);
     let layout = made::one_image(&scratch().join("roots-image"), &[tar_of(&rootfs)]);
-    let all = [
-        "run",
-        "--rm",
-        "--network",
-        "host",
-        &layout.source("latest"),
-        "sh",
-        "-c",
-        "id -u; tty || ls -n /dev/pts",
-    ];
-    let said = sailor.succeeds(&all);
+    let image = layout.source("latest");
+    let run = ["run", "--rm", "--network", "host"];
+    let script = "id -u; tty || ls -n /dev/pts";
+    let said = sailor.succeeds(&[&run[..], &[&image, "sh", "-c", script]].concat());
     assert!(said.starts_with("0\n"), "{said}");
+    // Groups that this namespace does not let anybody join are not left out in silence.
+    let refused = sailor.coracle(&[&run[..], &["--group-add", "7", &image, "true"]].concat());
+    let words =
+        ["cannot add group 7: this user namespace has one user only", "\nhint: sudo usermod"];
+    assert_refused(&refused, &words);
 }
 
 fn a_system_that_forbids_it_is_named() {
