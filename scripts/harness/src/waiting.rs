@@ -62,6 +62,11 @@ impl Waiting {
         fs::read_to_string(format!("/proc/{}/{file}", self.pid)).expect("it runs")
     }
 
+    /// The PID of the program that runs it.
+    pub fn program(&self) -> u32 {
+        self.program.id()
+    }
+
     /// Does the program still run?
     pub fn is_running(&mut self) -> bool {
         self.program.try_wait().expect("our own child").is_none()

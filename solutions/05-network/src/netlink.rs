@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use nix::Error;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType};
 use nix::sys::socket::{recv, send, socket};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 // linux/netlink.h
 const NLMSG_ERROR: u16 = 2;
@@ -149,6 +149,12 @@ pub type Told = (u16, Vec<u8>);
 pub struct Netlink {
     socket: OwnedFd,
     number: u32,
+}
+
+impl AsFd for Netlink {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
 }
 
 /// The first message that the kernel refused, counted from 0, and why.

@@ -14,6 +14,7 @@
 mod batch;
 mod elements;
 mod expression;
+mod late_close;
 mod memory;
 mod refusal;
 

@@ -13,6 +13,7 @@ harness::kernel_tests!(
     connections_are_carried_both_ways_on_both_loopbacks,
     an_end_of_one_direction_leaves_the_other_open,
     the_server_may_speak_first,
+    who_vanishes_without_a_word_is_missed,
     megabytes_arrive_unchanged_although_both_are_slow,
     a_container_that_does_not_listen_breaks_the_connection,
     a_connection_that_breaks_breaks_on_the_other_side,
@@ -84,6 +85,20 @@ fn the_server_may_speak_first() {
     client.read_exact(&mut heard).unwrap();
     assert_eq!(&heard, b"220 ready");
     talk(client, served);
+}
+
+/// The kernel asks from time to time whether the other side is still there.
+fn who_vanishes_without_a_word_is_missed() {
+    let container = container();
+    let listener = server(&container, "0.0.0.0:80");
+    let _proxy = proxy(&["7001:80"], &BOTH);
+    let _both = (connect("127.0.0.1:7001"), accept(&listener));
+    let asked = || sh("ss -Htno state established").matches("timer:(keepalive,").count();
+    let started = std::time::Instant::now();
+    while asked() != 2 && started.elapsed() < machines::PATIENCE {
+        std::thread::sleep(std::time::Duration::from_millis(20)); // what was sent is acknowledged first
+    }
+    assert_eq!(asked(), 2, "{}", sh("ss -tno"));
 }
 
 fn megabytes_arrive_unchanged_although_both_are_slow() {

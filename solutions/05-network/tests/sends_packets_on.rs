@@ -21,6 +21,7 @@ harness::kernel_tests!(
     an_internal_bridge_has_no_way_out_and_none_in,
     links_that_were_apart_stay_apart,
     what_was_published_is_taken_back_and_the_rest_stays,
+    what_is_taken_back_nobody_waits_for,
     what_a_dead_container_left_is_replaced,
     a_udp_client_who_keeps_asking_reaches_the_next_container,
     a_udp_client_who_asked_too_early_reaches_the_container,
@@ -268,6 +269,36 @@ fn what_was_published_is_taken_back_and_the_rest_stays() {
     nftables::remove(TABLE).unwrap();
     nftables::forget(TABLE, &first()).unwrap();
     assert!(!nftables::exists(TABLE).unwrap());
+}
+
+/// The kernel frees what was removed some ms later, and whoever closes his line before that waits.
+fn what_is_taken_back_nobody_waits_for() {
+    let host = host();
+    let empty = listing();
+    nftables::publish(TABLE, &[tcp(7001, 80)], &first()).unwrap();
+    nftables::forget(TABLE, &first()).unwrap();
+    let open = || std::fs::read_dir("/proc/self/fd").unwrap().flatten().map(|entry| entry.path());
+    let sockets = || {
+        let to = open().filter_map(|path| std::fs::read_link(path).ok());
+        to.filter(|to| to.to_str().unwrap().starts_with("socket:")).collect::<Vec<_>>()
+    };
+    let ours = sockets();
+    let closer = harness::child_running("nft-closer", std::process::id());
+    assert_eq!(listing(), empty, "nothing is left to be done");
+    let theirs = format!("/proc/{closer}/fd");
+    // Nothing but one socket, and that is not ours any more: nobody waits for it.
+    let only = || {
+        let open = std::fs::read_dir(&theirs).ok()?.flatten().map(|entry| entry.path());
+        let open: Option<Vec<_>> = open.map(|path| std::fs::read_link(path).ok()).collect();
+        let [one] = &open?[..] else { return None };
+        Some(one.clone())
+    };
+    let started = std::time::Instant::now();
+    while only().is_none_or(|one| ours.contains(&one)) {
+        assert!(std::path::Path::new(&theirs).exists(), "it has ended with more than a socket");
+        assert!(started.elapsed() < machines::PATIENCE, "{:?}", only());
+    }
+    drop(host);
 }
 
 fn what_a_dead_container_left_is_replaced() {

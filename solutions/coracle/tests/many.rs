@@ -2,11 +2,14 @@
 
 mod machine;
 
+use harness::Waiting;
 use machine::*;
 use std::collections::BTreeSet;
-use std::process::{Child, Stdio};
+use std::fs;
+use std::process::{Child, Command, Stdio};
 
 harness::kernel_tests!(
+    a_hundred_with_networks_start_as_fast_as_one_and_have_addresses_of_their_own => 120,
     twenty_start_at_once_from_an_image_that_nobody_has_unpacked => 120,
     they_come_and_go_while_others_look => 120,
     what_one_writes_no_other_sees,
@@ -24,11 +27,82 @@ fn text_of(child: Child) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// A container with a published port.
+fn waits() -> Waiting {
+    let script = harness::AND_WAIT;
+    Waiting::begin(coracle(&["run", "--rm", "-i", "-p", "80", IMAGE, "sh", "-c", script]))
+}
+
+/// Starts one, and says what CPU time that took of all its processes, in microseconds: other than
+/// the time on the clock it does not depend on who else is at work.
+fn started() -> (Waiting, u64) {
+    let mut one = waits();
+    one.until_ready();
+    let took = |pid: u32| {
+        let path = format!("/proc/{pid}/schedstat");
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| {
+            harness::not_run(format!("{path}: {error}: a kernel without CONFIG_SCHED_INFO"))
+        });
+        text.split(' ').next().unwrap().parse::<u64>().unwrap() / 1000
+    };
+    let helpers: u64 = harness::children_of(one.program()).into_iter().map(took).sum();
+    let sum = helpers + took(one.program());
+    (one, sum)
+}
+
+/// Its addresses, as the kernel knows them in its namespace, but not those of the loopback.
+fn addresses(one: &Waiting) -> Vec<String> {
+    let v6 = one.proc("net/if_inet6");
+    let v6 = v6.lines().filter(|line| line.ends_with(" eth0") && !line.starts_with("fe80"));
+    let trie = one.proc("net/fib_trie"); // an address, and on the next line that it is ours
+    let lines: Vec<&str> = trie.lines().map(str::trim).collect();
+    let ours = lines.windows(2).filter(|two| two[1] == "/32 host LOCAL");
+    let v4: BTreeSet<&str> = ours.map(|two| two[0].trim_start_matches("|-- ")).collect();
+    let v4 = v4.into_iter().filter(|ip| !ip.starts_with("127."));
+    v6.map(|line| line[..32].to_owned()).chain(v4.map(str::to_owned)).collect()
+}
+
+fn a_hundred_with_networks_start_as_fast_as_one_and_have_addresses_of_their_own() {
+    busybox();
+    drop(started()); // unpacks the image and makes the network
+    let median = |times: &mut [u64]| {
+        times.sort_unstable();
+        times[times.len() / 2]
+    };
+    let (mut all, mut first): (Vec<Waiting>, Vec<u64>) = (0..10).map(|_| started()).unzip();
+    for _ in 0..8 {
+        let mut ten: Vec<Waiting> = (0..10).map(|_| waits()).collect();
+        ten.iter_mut().for_each(Waiting::until_ready);
+        all.extend(ten);
+    }
+    let (others, mut last): (Vec<Waiting>, Vec<u64>) = (0..10).map(|_| started()).unzip();
+    all.extend(others);
+
+    let addresses: Vec<String> = all.iter().flat_map(addresses).collect();
+    let each = addresses.len() / 100;
+    assert!((1..=2).contains(&each), "IPv4, and IPv6 where the kernel has it: {addresses:?}");
+    assert_eq!(addresses.iter().collect::<BTreeSet<_>>().len(), each * 100, "{addresses:?}");
+    let (first, last) = (median(&mut first), median(&mut last));
+    println!(
+        "CPU of a start: {first} µs among the first ten, {last} µs among the last of a hundred"
+    );
+    assert!(last < first * 2, "{first} µs, then {last} µs");
+
+    drop(all); // each in its turn, while the others live
+    let left = fs::read_dir("/run/coracle/networks/coracle0/leases").unwrap().count();
+    assert_eq!(left, 0);
+    let rules =
+        success(harness::run(Command::new("nft").args(["list", "table", "inet", "coracle"])));
+    assert!(!rules.contains("elements = { tcp"), "{rules}");
+    assert_nothing_left();
+}
+
 fn twenty_start_at_once_from_an_image_that_nobody_has_unpacked() {
     busybox();
     let script = "echo $$ $HOSTNAME; ls / | wc -l";
-    let all: Vec<Child> =
-        (0..20).map(|_| start(&["run", "--rm", IMAGE, "sh", "-c", script])).collect();
+    let all: Vec<Child> = (0..20)
+        .map(|_| start(&["run", "--rm", "--network", "none", IMAGE, "sh", "-c", script]))
+        .collect();
     let said: BTreeSet<String> = all.into_iter().map(text_of).collect();
     assert_eq!(said.len(), 20, "each has a name of its own");
     assert!(said.iter().all(|text| text.starts_with("1 ")), "{said:?}");
@@ -41,7 +115,7 @@ fn twenty_start_at_once_from_an_image_that_nobody_has_unpacked() {
 /// Each start and each end sweeps or removes in the folders that all the others read.
 fn they_come_and_go_while_others_look() {
     busybox();
-    text_of(start(&["run", "--rm", IMAGE, "true"]));
+    success(run_rm(&[], &["true"])); // says what it turns for the network
     for round in 0..10 {
         let mut all: Vec<Child> = (0..8).map(|_| start(&["run", "--rm", IMAGE, "true"])).collect();
         all.push(start(&["run", "--name", &format!("kept{round}"), IMAGE, "sh", "-c", "exit 0"]));

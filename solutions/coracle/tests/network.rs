@@ -24,6 +24,7 @@ harness::kernel_tests!(
     ports_that_the_image_exposes_are_published_on_free_ones,
     ports_are_listed_as_docker_does,
     after_a_kill_the_address_and_the_port_are_free,
+    the_port_of_one_is_the_next_ones_at_once,
     what_is_turned_on_this_machine_is_said,
     what_can_not_be_is_refused_with_words,
     pruned_the_machine_is_as_it_was,
@@ -263,6 +264,23 @@ fn what_is_turned_on_this_machine_is_said() {
     let first = said();
     assert!(first.contains("net.ipv4.ip_forward = 1 (was 0)"), "{first}");
     assert_eq!((said(), said()), (String::new(), String::new()));
+}
+
+/// The kernel is still at work on what the last one left, and nothing of that concerns the next.
+fn the_port_of_one_is_the_next_ones_at_once() {
+    busybox();
+    let far = Far::new();
+    for _ in 0..10 {
+        success(run_rm(&["-p", "8084:80", "-p", "8084:53/udp"], &["true"]));
+        assert!(!sh("nft list ruleset").contains("8084"));
+        std::net::TcpListener::bind("0.0.0.0:8084").expect("it is free");
+        std::net::UdpSocket::bind("0.0.0.0:8084").expect("it is free");
+    }
+    success(run_rm(&["-p", "8084:80"], &["true"]));
+    let _next = Background::start(&["-p", "8084:80"], SERVE);
+    assert_eq!(far.sh(&get(&format!("{OURS}:8084"))), "hello\n");
+    let rules = sh("nft list map inet coracle ports_ip");
+    assert!(rules.contains("tcp . 8084 : 10."), "{rules}");
 }
 
 fn what_can_not_be_is_refused_with_words() {

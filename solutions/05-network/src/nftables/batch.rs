@@ -275,15 +275,20 @@ impl Batch {
     }
 
     /// Makes all changes, or none.
-    pub fn commit(mut self) -> Result<(), Refusal> {
-        if let Some(last) = self.messages.last_mut() {
-            last.acknowledge();
-        }
-        self.push(mark(BATCH_END), "nf_tables");
+    pub fn commit(self) -> Result<(), Refusal> {
         let mut netfilter = Netlink::netfilter().map_err(|error| {
             let errno = error.downcast().unwrap_or(nix::Error::EPROTONOSUPPORT);
             Refusal { of: "netlink for packet filters".to_owned(), errno }
         })?;
+        self.commit_by(&mut netfilter)
+    }
+
+    /// [`Batch::commit`], on a line that is open: see `late_close.rs`.
+    pub fn commit_by(mut self, netfilter: &mut Netlink) -> Result<(), Refusal> {
+        if let Some(last) = self.messages.last_mut() {
+            last.acknowledge();
+        }
+        self.push(mark(BATCH_END), "nf_tables");
         netfilter.ask_all(&self.messages).map_err(|(index, errno)| {
             let of = self.subjects.get(index).cloned().unwrap_or_default();
             Refusal { of, errno }

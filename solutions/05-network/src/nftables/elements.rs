@@ -1,8 +1,8 @@
 //! What comes and goes in the table: bridges and published ports.
 
 use super::batch::{Batch, Element, Family, GETSETELEM, message};
-use super::memory;
 use super::{OWN, PORTS, PORTS_AT, link_name};
+use super::{late_close, memory};
 use crate::links::passes_ipv6_on;
 use crate::netlink::{NLM_F_DUMP, Netlink, attribute, attributes};
 use crate::ports::{Protocol, Published};
@@ -48,7 +48,7 @@ pub fn publish(table: &str, ports: &[Published], container: &[IpAddr]) -> Result
                     elements.get(map).is_some_and(|list| list.iter().any(|(ours, _)| ours == key))
                 };
                 let (is_ours, again) = (|map: &str, (key, _): &Element| wanted(map, key), refusal);
-                left = list(table, is_ours)?;
+                left = list(&mut Netlink::netfilter()?, table, is_ours)?;
                 if left.is_empty() && again.errno == Error::ENOENT {
                     return Err(again).with_context(what);
                 }
@@ -73,12 +73,18 @@ pub fn forget(table: &str, container: &[IpAddr]) -> Result<()> {
         };
         ip.is_some_and(|ip| addresses.iter().any(|address| address == ip))
     };
+    let mut netfilter = Netlink::netfilter()?;
     for _ in 0..TRIES {
-        let left = list(table, leads_there)?;
+        let left = list(&mut netfilter, table, leads_there)?;
+        if left.is_empty() {
+            return Ok(());
+        }
         let mut batch = Batch::of(Family::Inet, table);
         left.iter().for_each(|(map, list)| batch.remove_elements(map, list));
-        if left.is_empty() || batch.commit().is_ok() {
-            return if leads_udp(&left) { memory::forget(container) } else { Ok(()) };
+        if batch.commit_by(&mut netfilter).is_ok() {
+            let forgotten = leads_udp(&left).then(|| memory::forget(&mut netfilter, container));
+            late_close::close(netfilter);
+            return forgotten.unwrap_or(Ok(()));
         }
     }
     Err(Error::EBUSY).context("cannot take published ports back by nf_tables")
@@ -161,8 +167,11 @@ fn in_register(port: u16) -> [u8; 4] {
 }
 
 /// The elements of containers that are wanted.
-fn list(table: &str, wanted: impl Fn(&str, &Element) -> bool) -> Result<Elements> {
-    let mut netfilter = Netlink::netfilter()?;
+fn list(
+    netfilter: &mut Netlink,
+    table: &str,
+    wanted: impl Fn(&str, &Element) -> bool,
+) -> Result<Elements> {
     let mut found = Elements::new();
     for set in PORTS.into_iter().chain(PORTS_AT).chain(OWN) {
         let mut question = message(GETSETELEM, NLM_F_DUMP, Family::Inet as u8);

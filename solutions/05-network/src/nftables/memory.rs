@@ -23,8 +23,8 @@ const THERE: u16 = 1;
 const BACK: u16 = 2;
 
 /// Forgets all UDP clients of a container with these addresses.
-pub fn forget(container: &[IpAddr]) -> Result<()> {
-    forget_those(|entry| {
+pub fn forget(netfilter: &mut Netlink, container: &[IpAddr]) -> Result<()> {
+    forget_those(netfilter, |entry| {
         let (from, _) = source(entry.back)?;
         container.iter().any(|ip| bytes(*ip) == from).then_some(())
     })
@@ -40,7 +40,7 @@ pub fn forget_early(ports: &[Published]) -> Result<()> {
     if asked.is_empty() {
         return Ok(());
     }
-    forget_those(|entry| {
+    forget_those(&mut Netlink::netfilter()?, |entry| {
         let to = destination(entry.there)?;
         let is_asked = asked.iter().any(|(on, port)| {
             to.1 == port
@@ -75,8 +75,7 @@ fn destination(tuple: &[u8]) -> Option<End<'_>> {
 }
 
 /// Forgets the UDP clients that are chosen. A kernel that can't list them has none to forget.
-fn forget_those(chosen: impl Fn(&Entry) -> Option<()>) -> Result<()> {
-    let mut netfilter = Netlink::netfilter()?;
+fn forget_those(netfilter: &mut Netlink, chosen: impl Fn(&Entry) -> Option<()>) -> Result<()> {
     for family in [AF_INET, AF_INET6] {
         let fixed = [family, 0, 0, 0];
         let told = match netfilter.list(Message::new(GET, NLM_F_DUMP, &fixed)) {

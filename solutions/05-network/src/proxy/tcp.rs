@@ -147,6 +147,7 @@ impl Carrier {
         // Edge-triggered: we are told once of each change, and always read and write until EAGAIN.
         let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLET;
         for stream in [&connection.client, &connection.container] {
+            let _ = setsockopt(stream, sockopt::KeepAlive, &true); // it may vanish without a word
             if epoll.add(stream, EpollEvent::new(flags, token)).is_err() {
                 return reset(&connection.client);
             }
