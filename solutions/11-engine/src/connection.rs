@@ -113,7 +113,7 @@ impl Connection {
                 etc::texts(hostname, Some(&lease.terms.cable), &resolver, added)
             }
             Connection::UserMode(user_mode) => {
-                etc::texts_at(user_mode.surroundings(), hostname, &resolver, added)
+                etc::texts_at(&user_mode.surroundings(), hostname, &resolver, added)
             }
             Connection::None => etc::texts(hostname, None, &resolver, added),
             Connection::Host => (etc::texts_of_the_host(hostname, &resolver, added), None),

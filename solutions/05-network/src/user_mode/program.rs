@@ -6,9 +6,8 @@
 //! descriptor. Here both are one pipe. They run in the foreground, as our children: what has gone to
 //! the background is hard to find and to end.
 
-use super::{GATEWAY6, gateway};
-use crate::Subnet;
-use crate::etc::Surroundings;
+use super::place::{GATEWAY6, Place, gateway};
+use crate::Address;
 use anyhow::{Context, Result, bail, ensure};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
@@ -73,12 +72,12 @@ impl Program {
     }
 
     /// Starts it and waits until the container's network card is there, with its addresses.
-    pub fn start(&self, namespace: &File, range: Subnet, place: &Surroundings) -> Result<Running> {
+    pub fn start(&self, namespace: &File, place: &Place) -> Result<Running> {
         let pipe = |flags| pipe2(OFlag::O_CLOEXEC | flags).context("cannot make a pipe");
         let (ready, say_ready) = pipe(OFlag::empty())?;
         // Who complains a lot does not wait for us to read it.
         let (complaints, complain) = pipe(OFlag::O_NONBLOCK)?;
-        let arguments = process::cstrings(&self.arguments(range, place, &say_ready))?;
+        let arguments = process::cstrings(&self.arguments(place, &say_ready))?;
         let mut guard = Guard::default();
         let become_it = || {
             setsid().context("cannot begin a session")?; // away from Ctrl-C, which is the command's
@@ -113,7 +112,7 @@ impl Program {
         Ok(Running { _program: program, _guard: guard, _complaints: complaints })
     }
 
-    fn arguments(&self, range: Subnet, place: &Surroundings, ready: &OwnedFd) -> Vec<OsString> {
+    fn arguments(&self, place: &Place, ready: &OwnedFd) -> Vec<OsString> {
         let mut all: Vec<OsString> = vec![self.path.clone().into()];
         let mut add = |words: &[&str]| all.extend(words.iter().map(OsString::from));
         // A path to the namespace that needs no right to look at the process in there.
@@ -123,21 +122,21 @@ impl Program {
                 add(&["--foreground", "--quiet", "--stderr", "--pid", "/proc/self/fd/1"]);
                 add(&["--netns", NAMESPACE, "--no-netns-quit", "--config-net"]);
                 add(&["--ns-ifname", "eth0", "--mtu", MTU]);
-                for ip in &place.own {
+                for Address { ip, prefix } in &place.addresses {
                     add(&["--address", &ip.to_string()]);
                     if ip.is_ipv4() {
-                        let prefix = range.prefix.to_string();
-                        add(&["--netmask", &prefix, "--gateway", &gateway(range).to_string()]);
+                        add(&["--netmask", &prefix.to_string()]);
+                        add(&["--gateway", &gateway(place.range).to_string()]);
                     } else {
                         add(&["--gateway", &GATEWAY6.to_string()]);
                     }
                 }
-                match place.own[..] {
-                    [ip] if ip.is_ipv4() => add(&["--ipv4-only"]),
+                match place.addresses[..] {
+                    [Address { ip, .. }] if ip.is_ipv4() => add(&["--ipv4-only"]),
                     [_] => add(&["--ipv6-only"]),
                     _ => (),
                 }
-                if let Some(forwarder) = place.forwarder {
+                if let Some(forwarder) = place.surroundings.forwarder {
                     add(&["--dns-forward", &forwarder.to_string()]);
                 }
                 // What listens on a loopback, ours or its, is nobody's business on the other side.
@@ -145,7 +144,7 @@ impl Program {
                 add(&["-t", "none", "-u", "none", "-T", "none", "-U", "none"]);
             }
             Kind::Slirp => {
-                add(&["--configure", "--mtu", MTU, "--cidr", &range.to_string()]);
+                add(&["--configure", "--mtu", MTU, "--cidr", &place.range.to_string()]);
                 add(&["--disable-host-loopback", "--enable-sandbox", "--enable-seccomp"]);
                 add(&["--ready-fd", &ready.as_raw_fd().to_string()]);
                 add(&["--netns-type", "path", NAMESPACE, "eth0"]);
