@@ -119,7 +119,7 @@ impl Program {
         const NAMESPACE: &str = "/proc/self/fd/0";
         match self.kind {
             Kind::Pasta => {
-                add(&["--foreground", "--quiet", "--stderr", "--pid", "/proc/self/fd/1"]);
+                add(&["--foreground", "--quiet", "--pid", "/proc/self/fd/1"]);
                 add(&["--netns", NAMESPACE, "--no-netns-quit", "--config-net"]);
                 add(&["--ns-ifname", "eth0", "--mtu", MTU]);
                 for Address { ip, prefix } in &place.addresses {
