@@ -45,7 +45,7 @@ pub struct Request {
     /// The container's host name [default: the first 12 digits of its ID]
     #[arg(long, short = 'h', value_name = "NAME")]
     pub hostname: Option<String>,
-    /// What it is connected to: bridge, host, none, or container:NAME
+    /// What it is connected to: bridge (without root pasta or slirp4netns), host, none, container:NAME
     #[arg(long, visible_alias = "net", value_name = "NETWORK", default_value = "bridge")]
     pub network: crate::connection::Wish,
     /// Lead a port of this machine to one of the container: 8080:80, 127.0.0.1:8080:80/udp, 80
