@@ -280,6 +280,10 @@ fn published_ports_are_reached(program: Option<&str>) {
         assert_eq!(sh(&get(from)), "hello\n", "{from}");
     }
     assert_eq!(far.sh(&get(&format!("{OURS}:8080"))), "hello\n");
+    if program.is_some() {
+        let script = format!("timeout 20 wget -q -O - http://{OURS}:8080/");
+        assert_eq!(user.says(&[], &script), "hello\n", "from another container");
+    }
     let said = success(user.coracle(&["port", "web"]));
     let udp = said.lines().find_map(|line| line.strip_prefix("53/udp -> ")).expect("its port");
     echoes_in(first_process(&container.0));
