@@ -2,7 +2,7 @@
 
 use crate::catalogue::Chapter;
 use crate::course::Course;
-use crate::look;
+use crate::{choose, look, progress};
 use anyhow::{Context, Result, bail, ensure};
 use nix::unistd::{AccessFlags, access};
 use serde::Deserialize;
@@ -22,6 +22,24 @@ pub enum Built {
 struct Message {
     reason: String,
     executable: Option<PathBuf>,
+}
+
+/// The chapter that is meant, with its program; `None` if it does not compile, which has been said.
+///
+/// # Errors
+/// There is no such chapter, or cargo can't even begin.
+pub fn chosen<'a>(
+    course: &'a Course,
+    named: Option<&str>,
+) -> Result<Option<(&'a Chapter, PathBuf)>> {
+    let chapter = choose::chapter(course, named, &progress::read(&course.checkout))?;
+    match program(course, chapter)? {
+        Built::Program(program) => Ok(Some((chapter, program))),
+        Built::DoesNotCompile => {
+            look::remark("your program does not compile yet: the compiler says why, above");
+            Ok(None)
+        }
+    }
 }
 
 /// Builds a chapter's program. What the compiler says goes to standard error as it says it.

@@ -1,5 +1,6 @@
 //! How the tool looks: 80 columns, colour on a terminal only, and never colour alone.
 
+use crate::catalogue::{Chapter, Exercise};
 use crate::text::wrap;
 use anstyle::{AnsiColor, Style};
 use std::fmt::Write as _;
@@ -35,6 +36,12 @@ pub fn width() -> usize {
 pub fn say(text: &str) {
     let mut stdout = anstream::stdout().lock();
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+/// What stands above what is said of an exercise.
+pub fn title(chapter: &Chapter, exercise: &Exercise) -> String {
+    let (chapter, number) = (chapter.number(), chapter.number_of(&exercise.name).unwrap_or(1));
+    format!("\n{BOLD}Chapter {chapter}, exercise {number}{BOLD:#}: {}\n\n", exercise.title)
 }
 
 /// A paragraph to standard error, which is where remarks go.

@@ -18,10 +18,7 @@ use std::process::{ExitCode, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-/// Judge what you wrote: the kernel decides
-#[derive(clap::Args)]
-#[command(
-    after_help = "\
+const EXAMPLES: &str = "\
 Examples:
   cargo course check                 the chapter that you are in
   cargo course check 01              chapter 01
@@ -29,9 +26,11 @@ Examples:
   cargo course check 01 --bin ./a.out
                                      a program of yours in another language
 
-Exit status: 0 all exercises passed, 1 not all did, 2 the check could not begin.",
-    after_long_help = json::HELP
-)]
+Exit status: 0 all exercises passed, 1 not all did, 2 the check could not begin.";
+
+/// Judge what you wrote: the kernel decides
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", json::SHAPE))]
 pub struct Arguments {
     /// Such as 01, 1 or pid-namespace [default: the one you are in]
     chapter: Option<String>,

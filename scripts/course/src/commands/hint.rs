@@ -2,7 +2,7 @@
 
 use crate::choose;
 use crate::course::Course;
-use crate::look::{self, BOLD, TODO, labelled, to_type};
+use crate::look::{self, TODO, labelled, to_type};
 use crate::progress;
 use anyhow::Result;
 use std::process::ExitCode;
@@ -38,11 +38,7 @@ pub fn run(arguments: &Arguments, course: &Course) -> Result<ExitCode> {
         3 => 0..3,
         _ => seen..seen + 1,
     };
-    let mut text = format!(
-        "\n{BOLD}Chapter {}, exercise {number}{BOLD:#}: {}\n\n",
-        chapter.number(),
-        exercise.title
-    );
+    let mut text = look::title(chapter, exercise);
     for index in shown.clone() {
         text += &labelled(&format!("hint {} of 3", index + 1), &exercise.hints[index], TODO);
     }

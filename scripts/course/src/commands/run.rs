@@ -1,9 +1,8 @@
 //! `cargo course run`: runs the learner's program, in a sandbox that is thrown away.
 
-use crate::build::{self, Built};
-use crate::choose;
+use crate::build;
 use crate::course::Course;
-use crate::{look, progress, sandbox};
+use crate::{look, sandbox};
 use anyhow::Result;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -31,10 +30,7 @@ pub struct Arguments {
 
 /// Runs it.
 pub fn run(arguments: &Arguments, course: &Course) -> Result<ExitCode> {
-    let progress = progress::read(&course.checkout);
-    let chapter = choose::chapter(course, arguments.chapter.as_deref(), &progress)?;
-    let Built::Program(program) = build::program(course, chapter)? else {
-        look::remark("your program does not compile yet: the compiler says why, above");
+    let Some((_, program)) = build::chosen(course, arguments.chapter.as_deref())? else {
         return Ok(ExitCode::from(2));
     };
     look::remark("(In a sandbox: the host in here is a machine that will be thrown away.)");

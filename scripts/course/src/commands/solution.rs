@@ -3,7 +3,7 @@
 use crate::catalogue::{Chapter, Exercise};
 use crate::choose;
 use crate::course::Course;
-use crate::look::{self, BOLD, DIM, paragraph, to_type};
+use crate::look::{self, DIM, paragraph, to_type};
 use crate::{progress, starters};
 use anyhow::{Context, Result};
 use std::process::ExitCode;
@@ -36,25 +36,20 @@ pub fn run(arguments: &Arguments, course: &Course) -> Result<ExitCode> {
     let is_done = chapter.exercises.iter().all(|one| progress.has_passed(&one.name));
     if named.is_none() && is_done {
         for exercise in &chapter.exercises {
-            look::say(&(title(chapter, exercise) + &written(course, chapter, exercise)?));
+            look::say(&(look::title(chapter, exercise) + &written(course, chapter, exercise)?));
         }
         return Ok(ExitCode::SUCCESS);
     }
     let known = progress.of(&next.name);
     if known.passed.is_none() && !known.spoiled && !arguments.spoil {
-        look::say(&(title(chapter, next) + &sealed(chapter, next)));
+        look::say(&(look::title(chapter, next) + &sealed(chapter, next)));
         return Ok(ExitCode::FAILURE);
     }
-    look::say(&(title(chapter, next) + &written(course, chapter, next)?));
+    look::say(&(look::title(chapter, next) + &written(course, chapter, next)?));
     if known.passed.is_none() {
         progress::keep(&course.checkout, |progress| progress.change(&next.name).spoiled = true);
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn title(chapter: &Chapter, exercise: &Exercise) -> String {
-    let (chapter, number) = (chapter.number(), chapter.number_of(&exercise.name).unwrap_or(1));
-    format!("\n{BOLD}Chapter {chapter}, exercise {number}{BOLD:#}: {}\n\n", exercise.title)
 }
 
 fn written(course: &Course, chapter: &Chapter, exercise: &Exercise) -> Result<String> {

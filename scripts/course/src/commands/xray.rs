@@ -1,10 +1,9 @@
 //! `cargo course xray`: the learner's container, beside its host.
 
-use crate::build::{self, Built};
+use crate::build;
 use crate::catalogue::Chapter;
-use crate::choose;
 use crate::course::Course;
-use crate::{look, progress, sandbox};
+use crate::{look, sandbox};
 use ::xray::Report;
 use ::xray::table::{self, Style};
 use anyhow::{Context, Result, bail, ensure};
@@ -53,10 +52,7 @@ pub struct Inside {
 
 /// Builds the program and shows it.
 pub fn run(arguments: &Arguments, course: &Course) -> Result<ExitCode> {
-    let progress = progress::read(&course.checkout);
-    let chapter = choose::chapter(course, arguments.chapter.as_deref(), &progress)?;
-    let Built::Program(program) = build::program(course, chapter)? else {
-        look::remark("your program does not compile yet: the compiler says why, above");
+    let Some((chapter, program)) = build::chosen(course, arguments.chapter.as_deref())? else {
         return Ok(ExitCode::from(2));
     };
     let mut command: Vec<OsString> = vec!["/proc/self/exe".into(), "xray-inside".into()];

@@ -1,6 +1,6 @@
 //! Starts processes to look at, and looks at them with the built program.
 
-#![allow(dead_code)] // each test target uses a part of it
+#![allow(dead_code, reason = "each test file uses a part of it")]
 
 use serde_json::Value;
 use std::fs;

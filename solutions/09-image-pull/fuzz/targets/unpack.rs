@@ -6,7 +6,7 @@
 
 #![no_main]
 
-#[allow(dead_code)] // the tests use the rest of it
+#[allow(dead_code, reason = "the tests use the rest of it")]
 #[path = "../../tests/made"]
 mod made {
     pub mod layout;

@@ -1,6 +1,6 @@
 //! Images made for the tests: archives byte by byte, layouts, and a look at what became of them.
 
-#![allow(dead_code)] // each test uses its own part
+#![allow(dead_code, reason = "each test file uses a part of it")]
 
 pub mod certificates;
 pub mod layout;

@@ -7,16 +7,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 /// The shape of it, for `--help`.
-pub const HELP: &str = "\
-Examples:
-  cargo course check                 the chapter that you are in
-  cargo course check 01              chapter 01
-  cargo course check 01 --watch      again, each time you save
-  cargo course check 01 --bin ./a.out
-                                     a program of yours in another language
-
-Exit status: 0 all exercises passed, 1 not all did, 2 the check could not begin.
-
+pub const SHAPE: &str = "\
 JSON (format 1; fields may be added without a new number):
   format      1
   chapter     01-pid-namespace
