@@ -12,14 +12,16 @@ use crate::registry::{ROOT, RUN};
 use crate::state::{Process, State, Status};
 use anyhow::{Context, Result, ensure};
 use network::ports::Published;
+use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::{Uid, geteuid};
 use process::{Guard, Signals};
 use rootfs::own_executable;
 use std::env::var_os;
 use std::ffi::{CString, OsString};
-use std::fs::{self, DirBuilder, File};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::fs::{self, DirBuilder, File, Metadata};
+use std::io::Read;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use users::Maps;
 
@@ -61,7 +63,7 @@ pub fn be_root(beside: Option<&str>) -> Result<Option<u8>> {
 /// The user namespace of the user's running container of this name, ID, or beginning of an ID. If
 /// there is none, whoever asks for it in a new one will learn why.
 fn namespace_of(container: &str) -> Option<File> {
-    running(&folder_of_states(geteuid())?).find_map(|(state, process)| {
+    running(&folder_of_states(geteuid())).find_map(|(state, process)| {
         let namespace = File::open(format!("/proc/{}/ns/user", process.pid)).ok()?;
         let is_it = state.name == container || state.id.starts_with(container);
         (is_it && process.lives()).then_some(namespace)
@@ -74,9 +76,10 @@ pub fn ports_of(pid: i32) -> Option<Vec<Published>> {
     let network_of =
         |pid: i32| fs::metadata(format!("/proc/{pid}/ns/net")).map(|net| net.ino()).ok();
     let network = network_of(pid)?;
-    let user = if geteuid().is_root() { root_of(pid)? } else { geteuid() };
+    let user =
+        if geteuid().is_root() { root_of(pid).filter(|user| !user.is_root())? } else { geteuid() };
     let is_it = |(_, process): &(State, Process)| network_of(process.pid) == Some(network);
-    running(&folder_of_states(user)?).find(is_it).map(|(state, _)| state.ports().to_vec())
+    running(&folder_of_states(user)).find(is_it).map(|(state, _)| state.ports().to_vec())
 }
 
 /// Who is root in the user namespace of a process: the first line of its map.
@@ -85,19 +88,24 @@ fn root_of(pid: i32) -> Option<Uid> {
     map.split_whitespace().nth(1)?.parse().ok().map(Uid::from_raw)
 }
 
-fn folder_of_states(user: Uid) -> Option<PathBuf> {
+fn folder_of_states(user: Uid) -> PathBuf {
     if user != geteuid() {
-        return Some(format!("/run/user/{user}/coracle").into());
+        return format!("/run/user/{user}/coracle").into();
     }
     let said = var_os(RUN).filter(|said| !said.is_empty()).map(PathBuf::from);
-    said.or_else(|| run_folder(user).ok().filter(|_| !user.is_root()))
+    let of_login = || folder_of_login(user).map(|folder| folder.join("coracle"));
+    said.or_else(of_login).unwrap_or_else(|| folder_without_login(user))
 }
 
-/// The containers whose states in a folder say that they run.
+/// The containers whose states in a folder say that they run. The folder may be another user's, who
+/// could have put anything there: no link is followed, nobody waited for, nothing endless read.
 fn running(folder: &Path) -> impl Iterator<Item = (State, Process)> {
     fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|entry| {
-        let id = entry.file_name().into_string().ok()?;
-        let state = State::read(&entry.path(), &id).ok()??;
+        let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+        let path = entry.path().join("state.json");
+        let file = File::options().read(true).custom_flags(flags).open(path).ok()?;
+        file.metadata().ok().filter(Metadata::is_file)?;
+        let state: State = serde_json::from_reader(file.take(1 << 20)).ok()?;
         let process = state.process.filter(|_| state.status == Status::Running)?;
         Some((state, process))
     })
@@ -130,16 +138,24 @@ fn data_folder(_user: Uid) -> Result<PathBuf> {
 /// Where a user keeps what ends with the session. Without a login there may be no such folder; then
 /// one in `/tmp`, where others could have made one of that name first.
 fn run_folder(user: Uid) -> Result<PathBuf> {
-    let of_login = PathBuf::from(format!("/run/user/{user}"));
-    let folders = [absolute("XDG_RUNTIME_DIR"), Some(of_login)];
-    if let Some(folder) = folders.into_iter().flatten().find(|folder| is_ours(folder, user)) {
+    if let Some(folder) = folder_of_login(user) {
         return Ok(folder.join("coracle"));
     }
-    let folder = std::env::temp_dir().join(format!("coracle-{user}"));
+    let folder = folder_without_login(user);
     let _ = DirBuilder::new().mode(0o700).create(&folder);
     let is_ours = is_ours(&folder, user);
     ensure!(is_ours, "{} is not ours alone\nhint: set XDG_RUNTIME_DIR or {RUN}", folder.display());
     Ok(folder)
+}
+
+fn folder_of_login(user: Uid) -> Option<PathBuf> {
+    let usual = PathBuf::from(format!("/run/user/{user}"));
+    let folders = [absolute("XDG_RUNTIME_DIR"), Some(usual)];
+    folders.into_iter().flatten().find(|folder| is_ours(folder, user))
+}
+
+fn folder_without_login(user: Uid) -> PathBuf {
+    std::env::temp_dir().join(format!("coracle-{user}"))
 }
 
 /// A folder, no link to one, that belongs to the user and that nobody else may write to.
