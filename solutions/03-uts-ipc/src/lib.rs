@@ -11,8 +11,10 @@
 //! container renames the machine and reads the memory that its databases share.
 
 mod of_process;
+mod visit;
 
 pub use of_process::{Names, names_of};
+pub use visit::visit;
 
 use anyhow::{Context, Result, ensure};
 use nix::errno::Errno;

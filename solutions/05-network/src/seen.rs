@@ -1,21 +1,14 @@
 //! The links, addresses and routes that another process sees.
 //!
-//! A netlink socket speaks of the network namespace in which it was opened. So a child goes over
-//! there for a moment (setns(2)), asks, and reports back through a pipe; we never leave our own.
+//! A netlink socket speaks of the network namespace in which it was opened, so a child goes over
+//! there and asks ([`identity::visit`]).
 
 use crate::links::{self, Link, Route};
 use crate::netlink::Netlink;
 use crate::subnet::Address;
 use anyhow::{Context, Result};
-use nix::fcntl::OFlag;
-use nix::sched::{CloneFlags, setns};
-use nix::unistd::pipe2;
 use serde::{Deserialize, Serialize};
-use std::convert::Infallible;
 use std::fmt::{self, Display};
-use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::os::unix::fs::MetadataExt;
 
 /// What is in a network namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,43 +23,8 @@ pub struct Network {
 
 /// Reads what process `pid` sees. Needs CAP_SYS_ADMIN there, or a user namespace of the caller's.
 pub fn network_of(pid: i32) -> Result<Network> {
-    let path = format!("/proc/{pid}/ns/net");
-    let namespace = File::open(&path)
-        .with_context(|| format!("cannot open {path}\nhint: has process {pid} ended?"))?;
-    let (answer, say) = pipe2(OFlag::O_CLOEXEC).context("cannot make a pipe")?;
-    let (mut answer, mut say) = (File::from(answer), File::from(say));
-    let ask = || -> Result<Infallible> {
-        enter(pid, &namespace).context("cannot enter the network namespace")?;
-        let seen = serde_json::to_vec(&network_here()?)?;
-        sys::close_all_but(&[std::os::fd::AsFd::as_fd(&say)])?; // the one who waits for us goes on, and reads
-        say.write_all(&seen)?;
-        sys::exit_now(0)
-    };
-    let child = process::start(CloneFlags::empty(), |_pid| Ok(()), ask)?;
-    drop(say);
-    let mut text = Vec::new();
-    answer.read_to_end(&mut text).context("cannot read the links")?;
-    process::wait(&child)?;
-    serde_json::from_slice(&text).context("the process that asked was killed")
-}
-
-/// Enters a network namespace. An ordinary user may not enter their own, having no right in it, and
-/// is there already; and has all rights in a user namespace that is theirs (chapter 04), and so over
-/// the network of a container in there, after having entered it, too.
-fn enter(pid: i32, namespace: &File) -> nix::Result<()> {
-    let inode = |path: &str| fs::metadata(path).map(|file| file.ino()).ok();
-    if inode(&format!("/proc/{pid}/ns/net")) == inode("/proc/self/ns/net") {
-        return Ok(());
-    }
-    let entered = setns(namespace, CloneFlags::CLONE_NEWNET);
-    if entered.is_ok() {
-        return entered;
-    }
-    let users = File::open(format!("/proc/{pid}/ns/user"));
-    users.map_or(entered, |users| {
-        setns(users, CloneFlags::CLONE_NEWUSER)?;
-        setns(namespace, CloneFlags::CLONE_NEWNET)
-    })
+    let seen = identity::visit(pid, "net", || Ok(serde_json::to_vec(&network_here()?)?))?;
+    serde_json::from_slice(&seen).context("cannot understand what was seen there")
 }
 
 /// Reads what we see ourselves.
