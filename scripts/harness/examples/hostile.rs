@@ -15,6 +15,7 @@ harness::kernel_tests!(
     leaks_a_process,
     leaks_a_cgroup,
     leaks_a_link,
+    leaks_a_loop_device,
     leaks_a_setting,
     leaks_state,
     hangs => 2,
@@ -68,6 +69,15 @@ fn leaks_a_cgroup() {
 fn leaks_a_link() {
     let link = ["link", "add", "leaked", "type", "veth", "peer", "name", "other"];
     assert!(Command::new("ip").args(link).status().expect("ip starts").success());
+}
+
+fn leaks_a_loop_device() {
+    let file = "/run/tmp/leaked-disk";
+    fs::write(file, vec![0; 1 << 20]).expect("a file of our own");
+    let made = harness::run(Command::new("losetup").args(["--find", file]));
+    if !made.status.success() {
+        harness::not_run("no loop devices here");
+    }
 }
 
 fn leaks_a_setting() {

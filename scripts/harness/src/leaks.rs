@@ -144,11 +144,14 @@ fn firewall_rules(found: &mut Found) {
     }
 }
 
+/// Loop devices are the machine's, and others make some at any time: ours are those whose file lies
+/// where the sandbox alone can write.
 fn loop_devices(found: &mut Found) {
     for name in names_in(Path::new("/sys/block")).filter(|name| name.starts_with("loop")) {
         let file = read(format!("/sys/block/{name}/loop/backing_file"));
-        if !file.is_empty() {
-            add(found, format!("loop {name} ({})", file.trim_end()));
+        let file = Path::new(file.trim_end());
+        if file.starts_with("/run") && file.exists() {
+            add(found, format!("loop {name} ({})", file.display()));
         }
     }
 }

@@ -113,6 +113,23 @@ fn names_what_a_test_leaves_behind() {
     assert_fails_with(&hostile("leaks_a_link"), "left behind: link leaked");
     assert_fails_with(&hostile("leaks_a_setting"), "left behind: sysctl net.ipv4.ip_forward = 1");
     assert_fails_with(&hostile("leaks_state"), "left behind: state /run/coracle/leaked");
+    let output = hostile("leaks_a_loop_device");
+    if !output.stdout.contains("0 failed; 1 ignored") {
+        detach("leaked-disk");
+        assert_fails_with(&output, " (/run/tmp/leaked-disk)");
+    }
+}
+
+/// Ends the loop devices of a file by this name: they outlive every sandbox.
+fn detach(name: &str) {
+    let devices = fs::read_dir("/sys/block").expect("/sys is mounted").flatten();
+    for device in devices.map(|device| device.path()) {
+        let file = fs::read_to_string(device.join("loop/backing_file")).unwrap_or_default();
+        if file.trim_end().trim_end_matches(" (deleted)").ends_with(name) {
+            let device = Path::new("/dev").join(device.file_name().expect("loop0"));
+            run(Command::new("losetup").arg("--detach").arg(device));
+        }
+    }
 }
 
 fn stops_a_hang() {
