@@ -12,20 +12,18 @@
 //! ```
 //!
 //! and the same with `-o`, which opens nothing: who may begin to talk to a container is up to our own
-//! table. Docker before version 28 keeps others off its own containers by that policy alone, so what
-//! is for them goes back to it to be judged: `-i coracle0 -o docker+ -j RETURN`, and `br-+`.
-//!
-//! The rules carry a comment by which we know them again. A program that reloads throws them
+//! table, and so is which of Docker's containers ours may talk to: Docker before version 28 keeps
+//! others off them by that policy alone, and our rule comes before it. The rules carry a comment by which we know them again. A program that reloads throws them
 //! away, so they are looked for whenever a container starts. Where we don't know the place, or may
 //! not, we say what to type.
 
-mod rules;
-
 use crate::netlink::{NLM_F_DUMP, Netlink, attribute, text};
-use crate::nftables::{Batch, Family, GETCHAIN, GETRULE, GETTABLE, comment, message};
+use crate::nftables::{
+    Batch, Family, Field, GETCHAIN, GETRULE, GETTABLE, accept, comment, is, link_name, load,
+    message,
+};
 use anyhow::{Context, Result};
 use nix::Error;
-use rules::{name, rules_for};
 use serde::{Deserialize, Serialize};
 use std::fs;
 
@@ -92,15 +90,15 @@ pub fn look(table: &str, bridge: &str) -> Result<Way> {
 pub fn make_way(places: &[Place], bridge: &str) -> Result<()> {
     let mut netfilter = Netlink::netfilter()?;
     for place in places {
-        let rules = rules_for(place, bridge)?;
         let there = our_rules(&mut netfilter, place, bridge)?;
-        if there.len() == rules.len() {
+        if there.len() == 2 {
             continue;
         }
         let mut batch = Batch::of(place.family, &place.table);
         there.iter().for_each(|handle| batch.remove_rule(&place.chain, handle));
-        for rule in rules.iter().rev() {
-            batch.first_rule(&place.chain, rule, &tag(bridge));
+        for side in [Field::LeavesBy, Field::CameBy] {
+            let rule = [load(side, 0), is(&name(bridge)), accept()];
+            batch.first_rule(&place.chain, &rule, &tag(bridge));
         }
         batch.commit().with_context(|| format!("cannot add a rule to {place}"))?;
     }
@@ -129,6 +127,12 @@ pub fn take_back(places: &[Place], bridge: &str) -> Result<()> {
 /// The comment on our rules.
 fn tag(bridge: &str) -> String {
     format!("coracle: {bridge}")
+}
+
+/// A link's name as iptables compares it: with the zero at its end and no more.
+fn name(bridge: &str) -> Vec<u8> {
+    let whole = link_name(bridge);
+    whole[..=bridge.len().min(15)].to_vec()
 }
 
 /// Where the program that made this chain wants others' rules to be.

@@ -20,8 +20,8 @@ mod refusal;
 
 pub use batch::Family;
 pub(crate) use batch::{Batch, GETCHAIN, GETRULE, GETTABLE, comment, message};
-pub use elements::{close, forget, keep_apart, let_pass, publish};
-pub(crate) use expression::{Expression, Field, accept, go_back, is, link_name, load};
+pub use elements::{close, forget, keep_apart, let_pass, name_uplinks, publish};
+pub(crate) use expression::{Expression, Field, accept, is, link_name, load};
 pub use refusal::Refusal;
 
 use crate::netlink::Netlink;
@@ -109,6 +109,7 @@ fn sets(batch: &mut Batch) {
     batch.set("internal", &[Link], &[]);
     batch.set("pairs", &[Link, Link], &[]); // of one bridge with itself
     batch.set("apart", &[Link], &[]);
+    batch.set("uplinks", &[Link], &[]);
     for (family, ip) in [Ipv4, Ipv6].into_iter().enumerate() {
         batch.set(PORTS[family], &[Protocol, Port], &[ip, Port]);
         batch.set(PORTS_AT[family], &[ip, Protocol, Port], &[ip, Port]);
@@ -119,6 +120,7 @@ fn sets(batch: &mut Batch) {
 /// The rules, each below what one would type for it.
 fn chains(batch: &mut Batch) {
     batch.chain("published", None);
+    batch.chain("docker", None);
     for (name, hook) in [
         ("prerouting", Hook::Arrived),
         ("output", Hook::MadeHere),
@@ -216,5 +218,13 @@ fn way_through(batch: &mut Batch) {
     forward(batch, &[&[leaves.clone(), within("bridges"), drop_it()]]);
     // nft … forward meta nfproto ipv4 iifname @apart oifname @apart drop
     let is_v4 = [load(Field::IpFamily, 0), is(&[Family::Ip as u8])];
-    forward(batch, &[&is_v4, &[came, within("apart"), leaves, within("apart"), drop_it()]]);
+    let among = [came.clone(), within("apart"), leaves.clone(), within("apart"), drop_it()];
+    forward(batch, &[&is_v4, &among]);
+    // Nor with a port of Docker's containers that it does not publish. It drops that by its policy
+    // before version 28; but by one that it sets only where it turned forwarding on itself.
+    // nft … forward oifname "br-*" oifname != @uplinks jump docker
+    forward(batch, &[&[leaves.clone(), is(b"docker"), jump("docker")]]);
+    forward(batch, &[&[leaves, is(b"br-"), not_within("uplinks"), jump("docker")]]);
+    batch.rule("docker", &[came.clone(), within("bridges"), drop_it()]);
+    batch.rule("docker", &[&is_v4[..], &[came, within("apart"), drop_it()]].concat());
 }

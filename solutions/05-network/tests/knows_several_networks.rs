@@ -5,7 +5,9 @@ mod machines;
 
 use container::{Waiting, assert_refused, ip, rootfs, says, sh as run_sh};
 use harness::{Leaks, random_name};
-use machines::{Machine, accept, at, connect, is_reachable, listen, require, sh, udp};
+use machines::{
+    Machine, accept, at, connect, container as container_on, is_reachable, listen, require, sh, udp,
+};
 use network::networks::{FOLDER, Network, Wanted, prune};
 use std::collections::BTreeSet;
 use std::fs;
@@ -23,6 +25,8 @@ harness::kernel_tests!(
     one_that_is_used_stays_and_the_others_go,
     the_switch_stays_turned_as_long_as_any_network_needs_it,
     links_that_come_later_are_not_kept_apart,
+    what_docker_does_not_publish_is_not_reached_over_a_switch_that_we_turned,
+    an_uplink_with_a_name_as_dockers_stays_one,
     many_at_once_make_different_networks => 120,
     in_a_table_that_is_new_all_networks_are_there_again,
 );
@@ -290,6 +294,38 @@ fn links_that_come_later_are_not_kept_apart() {
     prune().unwrap();
     sh("for link in uplink second later docker0; do ip link delete $link; done
         sysctl -qw net.ipv6.conf.all.forwarding=0");
+}
+
+/// Docker before version 28 leaves a machine open that sends packets on already.
+fn what_docker_does_not_publish_is_not_reached_over_a_switch_that_we_turned() {
+    require("nft");
+    let far = far();
+    drop(Network::open(&named("boat")).unwrap());
+    machines::bridge("docker0", 66);
+    let dockers = container_on("docker0", 66, 2);
+    let _servers = [listen(&far, "198.51.100.9:80"), listen(&dockers, "10.66.0.2:80")];
+    dockers.within(|| connect("198.51.100.9:80")); // its own way out is Docker's business
+    assert!(!far.within(|| is_reachable("10.66.0.2:80")));
+    sh("nft add table ip nat; nft add chain ip nat prerouting '{ type nat hook prerouting priority -100; }'
+        nft add rule ip nat prerouting tcp dport 8066 dnat to 10.66.0.2:80");
+    far.within(|| connect("198.51.100.1:8066"));
+    prune().unwrap();
+    sh("nft delete table ip nat; ip link delete uplink; ip link delete docker0
+        sysctl -qw net.ipv6.conf.all.forwarding=0");
+}
+
+fn an_uplink_with_a_name_as_dockers_stays_one() {
+    let rootfs = rootfs();
+    let addresses =
+        [("203.0.113.1/24", "203.0.113.9/24"), ("2001:db8:1::1/64", "2001:db8:1::9/64")];
+    let other = Machine::cabled("br-lan", addresses);
+    machines::bridge("br-0123456789ab", 67);
+    let dockers = container_on("br-0123456789ab", 67, 2);
+    let _servers = [listen(&other, "203.0.113.9:80"), listen(&dockers, "10.67.0.2:80")];
+    let waiting = Waiting::after(&rootfs, &[], "true");
+    within(&waiting, || connect("203.0.113.9:80"));
+    assert!(!within(&waiting, || is_reachable("10.67.0.2:80")));
+    sh("ip link delete br-lan; ip link delete br-0123456789ab");
 }
 
 fn many_at_once_make_different_networks() {

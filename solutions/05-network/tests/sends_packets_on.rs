@@ -72,6 +72,8 @@ fn the_kernel_has_the_rules_as_one_would_type_them() {
         "dnat ip to meta l4proto . th dport map @ports_ip",
         "iifname . oifname @pairs accept",
         "meta nfproto ipv4 iifname @apart oifname @apart drop",
+        "oifname \"docker*\" jump docker",
+        "oifname \"br-*\" oifname != @uplinks jump docker",
         "iifname @internal drop",
         "oifname @internal drop",
         "ct state established,related accept",

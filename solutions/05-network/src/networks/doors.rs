@@ -35,6 +35,9 @@ impl Network {
         if is_empty || !needed.is_empty() {
             machine.keep_apart()?;
         }
+        if is_empty || !self.record.made {
+            machine.name_uplinks()?;
+        }
         neighbours::make_way(&way.places, &link)?;
         forwarding::turn(&needed)?;
         needed.iter().for_each(|turned| say(&about_switch(turned, &apart)));

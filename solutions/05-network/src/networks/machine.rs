@@ -10,6 +10,11 @@
 //! and find it turned: what comes later is never taken in, be it Docker's bridge or a VPN's link;
 //! and a bridge that machines of software alone are plugged into belongs to such a program, and is
 //! left out. For links of hardware it is said, once, what was done and how it is undone.
+//!
+//! One program relies on turning the switch itself: Docker before version 28 drops what is for its
+//! containers and not published only if it was the one. So we drop that, from our networks and from
+//! the links that are written down. Its bridges are known by their names, docker0 and `br-` with
+//! twelve digits; another link that begins with `br-` is an uplink.
 
 use super::record::{names, read, write};
 use super::{FOLDER, Name, Record, TABLE};
@@ -64,6 +69,15 @@ impl Machine {
         nftables::keep_apart(TABLE, &Ledger::read()?.apart)
     }
 
+    /// Says which links are not Docker's, though they begin as those do.
+    pub fn name_uplinks(&self) -> Result<()> {
+        let links = links::links(&mut Netlink::route()?)?.into_iter().map(|link| link.name);
+        nftables::name_uplinks(
+            TABLE,
+            &links.filter(|name| is_like_dockers(name)).collect::<Vec<_>>(),
+        )
+    }
+
     /// Turns back what none of the networks needs that stay.
     pub fn turn_back(&self, staying: &[(Name, Record)]) -> Result<()> {
         if staying.iter().any(|(_, one)| !one.bridge.internal) {
@@ -116,6 +130,12 @@ fn strangers(links: &[Link]) -> Vec<String> {
     names.filter(|name| !is_ours(name)).collect()
 }
 
+fn is_like_dockers(name: &str) -> bool {
+    let is_number =
+        |text: &str| text.len() == 12 && text.bytes().all(|one| one.is_ascii_hexdigit());
+    name.strip_prefix("br-").is_some_and(|rest| !is_number(rest))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,5 +162,13 @@ mod tests {
             link(10, "co0a3f0002", "veth", None),
         ];
         assert_eq!(strangers(&links), ["eth0", "wg0", "br0"]);
+    }
+
+    #[test]
+    fn the_bridges_of_docker_are_known_by_their_names() {
+        assert!(is_like_dockers("br-lan") && is_like_dockers("br-0123456789ax"));
+        assert!(
+            ["br-0123456789ab", "br0", "docker0", "eth0"].iter().all(|one| !is_like_dockers(one))
+        );
     }
 }

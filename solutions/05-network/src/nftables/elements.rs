@@ -121,13 +121,22 @@ fn take_out(table: &str, set: &str, key: Vec<u8>) -> Result<()> {
 /// Drops the IPv4 packets that would pass from one of these links to another: a machine that did not
 /// send packets on before we made it do so shall not become a router for whoever is on its links.
 pub fn keep_apart(table: &str, links: &[String]) -> Result<()> {
+    take_in(table, "apart", links).context("cannot keep the links of this machine apart")
+}
+
+/// Tells which links are not Docker's, though they begin as those do: `br-`.
+pub fn name_uplinks(table: &str, links: &[String]) -> Result<()> {
+    take_in(table, "uplinks", links).context("cannot name the uplinks of this machine")
+}
+
+fn take_in(table: &str, set: &str, links: &[String]) -> Result<()> {
     if links.is_empty() {
         return Ok(());
     }
     let list: Vec<Element> = links.iter().map(|name| (link_name(name).to_vec(), None)).collect();
     let mut batch = Batch::of(Family::Inet, table);
-    batch.elements("apart", &list);
-    batch.commit().context("cannot keep the links of this machine apart")
+    batch.elements(set, &list);
+    Ok(batch.commit()?)
 }
 
 /// The contrary of [`keep_apart`].
