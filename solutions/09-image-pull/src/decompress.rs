@@ -21,10 +21,13 @@ const ALWAYS_ALLOWED: u64 = 64 << 20;
 ///
 /// Compressed files may be several put end to end: pigz and stargz make such gzip files, and
 /// zstd:chunked such zstd files.
-pub(crate) fn decompress<'a>(blob: impl Read + 'a, size: u64) -> Result<impl Read + 'a> {
+pub(crate) fn decompress<'a>(
+    blob: impl Read + Send + 'a,
+    size: u64,
+) -> Result<impl Read + Send + 'a> {
     let mut blob = BufReader::with_capacity(BUFFER, blob);
     let first = fill(&mut blob).context("cannot read the layer")?;
-    let inner: Box<dyn Read + 'a> = match first {
+    let inner: Box<dyn Read + Send + 'a> = match first {
         [0x1f, 0x8b, ..] => Box::new(MultiGzDecoder::new(blob)),
         [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => {
             Box::new(zstd::Decoder::with_buffer(blob).context("cannot start zstd")?)

@@ -6,7 +6,7 @@
 use crate::documents::Layer;
 use crate::entries::{Entry, Kind};
 use crate::markers::{is_folder, marked};
-use crate::progress::{Progress, Step};
+use crate::progress::Step;
 use crate::remove::{empty, names, remove};
 use crate::room::explain_full;
 use crate::source::{Source, Wanted};
@@ -45,20 +45,31 @@ fn unpack(wanted: &Wanted, platform: &Platform, target: &Path) -> Result<Found> 
     let workplace = Workplace::claim(target.join(WORKPLACE))?;
     // What a registry sends lies beside the files that are made of it, and goes when they are done.
     let image = find(Source::open(wanted, workplace.path())?, platform)?;
-    fetch(&image, &wanted.progress)?;
     let folder = workplace.folder()?;
-    for (number, layer) in image.layers.iter().enumerate() {
-        wanted.progress.layer(&layer.blob.digest, Step::Extracting);
-        let unpack = |pass| {
-            unpack_layer(&image.source, layer, &folder, pass)
-                .with_context(|| format!("cannot unpack layer {}", layer.diff_id))
-        };
-        if number > 0 {
-            unpack(Pass::Remove)?;
-        }
-        unpack(Pass::Add)?;
-        wanted.progress.layer(&layer.blob.digest, Step::Complete);
-    }
+    let (source, progress) = (&image.source, &wanted.progress);
+    source.prepare(image.layers.iter().map(|layer| &layer.blob))?;
+    let fetch = |layer: &Layer| source.fetch(&layer.blob, progress);
+    let mut is_first = true;
+    // One onto another, while those above still come.
+    parallel::fetch_and_map(
+        &image.layers,
+        fetch,
+        |_| Ok(()),
+        |layer, ()| {
+            progress.layer(&layer.blob.digest, Step::Extracting);
+            let unpack = |pass| {
+                unpack_layer(source, layer, &folder, pass)
+                    .with_context(|| format!("cannot unpack layer {}", layer.diff_id))
+            };
+            if !is_first {
+                unpack(Pass::Remove)?;
+            }
+            is_first = false;
+            unpack(Pass::Add)?;
+            progress.layer(&layer.blob.digest, Step::Complete);
+            Ok(())
+        },
+    )?;
     let cannot = || format!("cannot put the files into {}", target.display());
     let top = File::open(target).with_context(cannot)?;
     keeping_times(&folder, || {
@@ -70,13 +81,6 @@ fn unpack(wanted: &Wanted, platform: &Platform, target: &Path) -> Result<Found> 
     drop(workplace); // now, because it changes the times of `top`
     attributes::copy(&folder, &top).with_context(cannot)?;
     Ok(image)
-}
-
-/// All layers, several at once; they are unpacked one onto another.
-fn fetch(image: &Found, progress: &Progress) -> Result<()> {
-    image.source.prepare(image.layers.iter().map(|layer| &layer.blob))?;
-    let fetch = |layer: &Layer| image.source.fetch(&layer.blob, progress);
-    parallel::fetch_and_map(&image.layers, fetch, |_| Ok(())).map(drop)
 }
 
 /// Makes sure of an empty folder. `true`: it was not there before.

@@ -34,6 +34,7 @@ mod entries;
 mod flat;
 mod markers;
 mod patient;
+mod pipeline;
 mod remove;
 mod room;
 mod unpack;
@@ -70,15 +71,13 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
-use store::dependent;
 use unpack::Pass;
 use verified::Verified;
 
 /// Brings the image that is `wanted` for `platform` into the store.
 ///
 /// Layers come and are unpacked in parallel; what is there already is neither fetched nor read
-/// again. Images on this machine's disk are unpacked from where they are. All threads have ended
-/// when this returns.
+/// again. Images on this machine's disk are unpacked from where they are. No thread is left then.
 // ANCHOR: pull
 pub fn pull(store: &Store, wanted: impl Into<Wanted>, platform: &Platform) -> Result<Image> {
     let wanted = wanted.into();
@@ -86,11 +85,12 @@ pub fn pull(store: &Store, wanted: impl Into<Wanted>, platform: &Platform) -> Re
     let (source, progress) = (&found.source, &wanted.progress);
     source.prepare(found.layers.iter().map(|layer| &layer.blob))?; // is there room?
     let fetch = |layer: &Layer| source.fetch(&layer.blob, progress);
-    let alone = parallel::fetch_and_map(&found.layers, fetch, |layer| {
-        let pass = Pass::Apart { below: None };
-        progress.unpacking(store, layer, |folder| unpack_layer(source, layer, folder, pass))
-    })?;
-    let all = dependent::unpack_rest(store, &found, alone)?; // seldom any
+    let alone = |layer: &Layer, to: &OwnedFd| unpack_layer(source, layer, to, Pass::ALONE);
+    let unpack = |layer: &Layer| progress.unpacking(store, layer, |to| alone(layer, to));
+    let mut all = Vec::new(); // their folders, the lowest first
+    let finish = |layer, folder| store.put_on(&mut all, source, layer, folder);
+    let bring = || parallel::fetch_and_map(&found.layers, fetch, unpack, finish);
+    store.write_behind(&found.layers, bring)?; // the disk writes meanwhile
     let name = source.name(); // listed last, when all of it is here
     let listing = name.map(|name| store.list(name, &found.manifest, &found.top)).transpose()?;
     Ok(found.image(wanted.source, &all, listing))
@@ -156,12 +156,13 @@ pub(crate) fn pick_platform<'a>(
 fn unpack_layer(source: &Source, layer: &Layer, folder: &OwnedFd, pass: Pass) -> Result<()> {
     let Descriptor { digest, size, .. } = &layer.blob;
     let mut blob = Verified::new(source.blob(&layer.blob)?, digest, Some(*size));
-    let mut unpack = || -> Result<()> {
-        let mut tar = Verified::new(decompress(&mut blob, *size)?, &layer.diff_id, None);
-        unpack::archive(&mut tar, folder, pass)?;
-        tar.finish() // an archive may end before its bytes do; the digests are over all of them
-    };
-    let unpacked = unpack();
+    let unpacked = decompress(&mut blob, *size).and_then(|tar| {
+        pipeline::read_ahead(tar, |tar| {
+            let mut tar = Verified::new(tar, &layer.diff_id, None);
+            unpack::archive(&mut tar, folder, pass)?;
+            tar.finish() // an archive may end before its bytes do; the digests are over all of them
+        })
+    });
     blob.finish()?; // a damaged blob explains whatever else went wrong
     unpacked.map_err(|error| room::measure(error, source, &layer.blob))
 }

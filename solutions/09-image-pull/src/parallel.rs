@@ -1,6 +1,7 @@
 //! Does the same on many things at once: brings them here, and works on those that are.
 
 use anyhow::{Error, Result};
+use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::sync::{Mutex, mpsc};
 use std::thread;
@@ -8,19 +9,21 @@ use std::thread;
 /// So many layers are fetched at once: more are no faster, and registries mind.
 const FETCHERS: usize = 4;
 
-/// Fetches each item and then works on it: while some are worked on, others still come.
+/// Fetches each item and then works on it: while some are worked on, others still come. What comes
+/// out goes to `finish`, on the caller's thread and in the items' order, as early as that allows.
 ///
 /// Fetching waits for others, so it has [`FETCHERS`] threads; work has as many as there are
-/// processors. Results come in the items' order. The failure that came first is returned, and
-/// after it nothing new is begun. No thread is left when this returns.
+/// processors. The failure that came first is returned, and after it nothing new is begun. No
+/// thread is left when this returns.
 pub(crate) fn fetch_and_map<'a, T: Sync, U: Send>(
     items: &'a [T],
     fetch: impl Fn(&T) -> Result<()> + Sync,
     work: impl Fn(&T) -> Result<U> + Sync,
-) -> Result<Vec<U>> {
+    mut finish: impl FnMut(&'a T, U) -> Result<()>,
+) -> Result<()> {
     let (to_fetch, failure) = (Mutex::new(items.iter().enumerate()), Mutex::new(None));
-    let done = Mutex::new(Vec::with_capacity(items.len()));
     let (sender, receiver) = mpsc::channel();
+    let (done, results) = mpsc::channel();
     let receiver = Mutex::new(receiver);
     let fail = |error: Error| {
         failure.lock().expect("no holder panics").get_or_insert(error);
@@ -37,7 +40,7 @@ pub(crate) fn fetch_and_map<'a, T: Sync, U: Send>(
             }
         }
     };
-    let worker = || {
+    let worker = |done: mpsc::Sender<(usize, U)>| {
         loop {
             // The lock is held while waiting: the next worker waits for the lock instead.
             let next = receiver.lock().expect("no holder panics").recv();
@@ -46,34 +49,41 @@ pub(crate) fn fetch_and_map<'a, T: Sync, U: Send>(
                 continue;
             }
             match work(item) {
-                Ok(result) => done.lock().expect("no holder panics").push((number, result)),
+                Ok(result) => drop(done.send((number, result))),
                 Err(error) => fail(error),
             }
         }
     };
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
     thread::scope(|scope| {
-        let fetchers: Vec<_> = (0..FETCHERS.min(items.len()))
-            .map(|_| sender.clone())
-            .map(|sender| scope.spawn(move || fetcher(sender)))
-            .collect();
-        drop(sender); // when the fetchers have dropped theirs, the workers are at their end
-        let workers: Vec<_> =
-            (0..processors.min(items.len())).map(|_| scope.spawn(worker)).collect();
+        let mut threads = Vec::new();
+        for _ in 0..FETCHERS.min(items.len()) {
+            let sender = sender.clone();
+            threads.push(scope.spawn(|| fetcher(sender)));
+        }
+        for _ in 0..processors.min(items.len()) {
+            let done = done.clone();
+            threads.push(scope.spawn(|| worker(done)));
+        }
+        drop((sender, done)); // when all have dropped theirs, those who listen are at their end
+        let (mut early, mut next) = (BTreeMap::new(), 0);
+        for (number, result) in results {
+            early.insert(number, result);
+            while let Some(result) = early.remove(&next).filter(|_| !has_failed()) {
+                finish(&items[next], result).unwrap_or_else(fail);
+                next += 1;
+            }
+        }
         // The scope would wait for the work alone; join(3) waits for the threads themselves.
-        fetchers.into_iter().chain(workers).for_each(|t| t.join().expect("no worker panics"));
+        threads.into_iter().for_each(|t| t.join().expect("no worker panics"));
     });
-    if let Some(error) = failure.into_inner().expect("no holder panics") {
-        return Err(error);
-    }
-    let mut done = done.into_inner().expect("no holder panics");
-    done.sort_by_key(|(number, _)| *number);
-    Ok(done.into_iter().map(|(_, result)| result).collect())
+    failure.into_inner().expect("no holder panics").map_or(Ok(()), Err)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use anyhow::bail;
 
     #[test]
     fn results_keep_the_order_of_the_items() {
@@ -87,9 +97,14 @@ mod tests {
             assert!(fetched.lock().unwrap().contains(n), "fetched before it is worked on");
             Ok(n * n)
         };
-        let squares = fetch_and_map(&items, fetch, square).unwrap();
-        assert_eq!(squares, items.iter().map(|n| n * n).collect::<Vec<_>>());
-        assert!(fetch_and_map(&[], |_: &u64| Ok(()), |n| Ok(*n)).unwrap().is_empty());
+        let mut squares = Vec::new();
+        let finish = |n: &u64, square| {
+            squares.push((*n, square));
+            Ok(())
+        };
+        fetch_and_map(&items, fetch, square, finish).unwrap();
+        assert_eq!(squares, items.iter().map(|n| (*n, n * n)).collect::<Vec<_>>());
+        fetch_and_map(&[], |_: &u64| Ok(()), |_| Ok(()), |_, ()| bail!("of nothing")).unwrap();
     }
 
     #[test]
@@ -102,10 +117,42 @@ mod tests {
             anyhow::ensure!(*n != 5, "{n}");
             Ok(())
         };
-        let result = fetch_and_map(&items, |_| Ok(()), fail);
+        let result = fetch_and_map(&items, |_| Ok(()), fail, |_, ()| Ok(()));
         assert_eq!(result.unwrap_err().to_string(), "5");
         assert!(*begun.lock().unwrap() < 10_000);
-        let result = fetch_and_map(&items, fail, |_| Ok(()));
+        let result = fetch_and_map(&items, fail, |_| Ok(()), |_, ()| Ok(()));
         assert_eq!(result.unwrap_err().to_string(), "5");
+        let mut finished = Vec::new();
+        let result = fetch_and_map(
+            &items,
+            |_| Ok(()),
+            |n| Ok(*n),
+            |_, n| {
+                finished.push(n);
+                fail(&n)
+            },
+        );
+        assert_eq!(result.unwrap_err().to_string(), "5");
+        assert_eq!(finished, [0, 1, 2, 3, 4, 5]);
+    }
+
+    /// What comes last may take long; the first ones need not wait for it.
+    #[test]
+    fn the_first_are_finished_while_the_last_still_come() {
+        let (sender, receiver) = mpsc::channel();
+        let (sender, receiver) = (Mutex::new(sender), Mutex::new(receiver));
+        let fetch = |n: &u64| {
+            if *n == 2 {
+                receiver.lock().unwrap().recv()?; // until the others are finished
+            }
+            Ok(())
+        };
+        let finish = |n: &u64, ()| {
+            if *n == 1 {
+                sender.lock().unwrap().send(())?;
+            }
+            Ok(())
+        };
+        fetch_and_map(&[0, 1, 2], fetch, |_| Ok(()), finish).unwrap();
     }
 }

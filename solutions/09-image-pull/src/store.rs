@@ -20,6 +20,7 @@ mod collect;
 pub(crate) mod dependent;
 mod list;
 pub(crate) mod workplace;
+mod write_behind;
 
 pub use collect::Collected;
 pub use list::{Listed, Listing};

@@ -46,6 +46,9 @@ pub(crate) enum Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
+    /// As far as that goes without the layers below.
+    pub const ALONE: Pass<'static> = Pass::Apart { below: None };
+
     fn below(self) -> Option<&'a [PathBuf]> {
         match self {
             Pass::Apart { below } => below,

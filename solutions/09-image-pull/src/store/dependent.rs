@@ -5,8 +5,10 @@
 //! *chain ID*: the hash over it and all below it (OCI image specification, config.md, "Layer
 //! ChainID").
 
+use crate::documents::Layer;
+use crate::source::Source;
 use crate::unpack::{NeedsBelow, Pass};
-use crate::{Found, Store, unpack_layer};
+use crate::{Store, unpack_layer};
 use anyhow::Result;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -19,22 +21,22 @@ pub(crate) fn or_none(unpacked: Result<PathBuf>) -> Result<Option<PathBuf>> {
     }
 }
 
-/// Unpacks the layers that have no folder in `folders` yet, one after another from the lowest up;
-/// returns the folders of all.
-pub(crate) fn unpack_rest(
-    store: &Store,
-    image: &Found,
-    folders: Vec<Option<PathBuf>>,
-) -> Result<Vec<PathBuf>> {
-    let mut below: Vec<PathBuf> = Vec::new();
-    for (layer, folder) in image.layers.iter().zip(folders) {
-        let pass = Pass::Apart { below: Some(&below) };
-        let unpack = |folder: &OwnedFd| unpack_layer(&image.source, layer, folder, pass);
+impl Store {
+    /// Adds the folder of a layer to those `below` it. If it has none yet, it is unpacked onto them.
+    pub(crate) fn put_on(
+        &self,
+        below: &mut Vec<PathBuf>,
+        source: &Source,
+        layer: &Layer,
+        folder: Option<PathBuf>,
+    ) -> Result<()> {
+        let pass = Pass::Apart { below: Some(below) };
+        let unpack = |folder: &OwnedFd| unpack_layer(source, layer, folder, pass);
         let folder = match folder {
             Some(folder) => folder,
-            None => store.layer_on_others(layer, unpack)?,
+            None => self.layer_on_others(layer, unpack)?,
         };
         below.push(folder);
+        Ok(())
     }
-    Ok(below)
 }
