@@ -280,6 +280,15 @@ fn certificates_of_dockers_users_are_believed() {
     let options = ["--dest-cert-dir", &certificates];
     registry.fill(&layout.source("latest"), "x:1", &options);
     success(pull());
+    // Somebody else vouches for nothing here, nor does he take anything from whom the machine believes.
+    let elsewhere = Place::new();
+    let [stranger, ..] = self::authority(&elsewhere);
+    copy(&stranger, "ca.crt");
+    failure(pull(), &["cannot trust https://127.0.0.1"]);
+    success(image_pull(
+        &["--quiet", &image],
+        &[("CORACLE_ROOT", &root), ("SSL_CERT_FILE", &authority)],
+    ));
     fs::write(of_host.join("ca.crt"), "no certificate").unwrap();
     failure(pull(), &["cannot read the certificates in", "ca.crt"]);
     assert!(Command::new("umount").arg("/etc").status().unwrap().success());

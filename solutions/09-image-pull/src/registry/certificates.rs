@@ -19,7 +19,7 @@ const FOLDER: &str = "/etc/docker/certs.d";
 /// What there is for one registry.
 #[derive(Default)]
 pub(crate) struct Certificates {
-    /// If there are any, nobody else vouches for it.
+    /// If there are any, those whom this machine believes anyway are among them, as for docker.
     pub authorities: Vec<Certificate<'static>>,
     /// What we show if we are asked who we are.
     pub ours: Option<ClientCert>,
@@ -47,8 +47,17 @@ impl Certificates {
                 found.ours = Some(ClientCert::new_with_certs(&certificates(&path)?, key));
             }
         }
+        if !found.authorities.is_empty() {
+            found.authorities.extend(of_this_machine());
+        }
         Ok(Some(found))
     }
+}
+
+/// Whom this machine believes; what cannot be read of it vouches for nobody.
+fn of_this_machine() -> impl Iterator<Item = Certificate<'static>> {
+    let found = rustls_native_certs::load_native_certs().certs;
+    found.into_iter().map(|certificate| Certificate::from_der(&certificate).to_owned())
 }
 
 fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>> {
