@@ -8,7 +8,7 @@
  * the floor is the price of what it does for its users, so the benchmark
  * prints every time as a multiple of this one.
  *
- *   floor [--namespaces 4|6] [--overlay SCRATCH] [--cgroup NAME] ROOTFS COMMAND [ARGUMENT...]
+ *   floor [--namespaces 4|6] [--overlay SCRATCH] [--cgroup NAME] [--bridge NAME] ROOTFS COMMAND [ARGUMENT...]
  *
  * --namespaces 6   pid, mnt, uts, ipc, net and cgroup, the loopback interface
  *                  up, capabilities reduced to Docker's usual fourteen (default)
@@ -20,6 +20,9 @@
  * --cgroup NAME    the command gets a cgroup of its own, without limits: one
  *                  folder in version 2, one in each tree of version 1, removed
  *                  at the end; and it finds them on /sys/fs/cgroup, read-only
+ * --bridge NAME    a cable to this bridge, which must exist and have the address
+ *                  10.250.0.1/16: the container has 10.250.0.2, fd00:250::2 and a
+ *                  default route
  *
  * Must run as root. All mounts are made inside the new mount namespace, so
  * nothing is left on the host however the program ends. The exit status is the
@@ -29,8 +32,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <arpa/inet.h>
 #include <linux/capability.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
 #include <linux/sched.h>
+#include <linux/veth.h>
 #include <net/if.h>
 #include <signal.h>
 #include <stdint.h>
@@ -334,7 +341,116 @@ static void mount_cgroup(const struct cgroup *cgroup)
 	     "make read-only", "sys/fs/cgroup");
 }
 
+/* A message to the kernel of links, addresses and routes: rtnetlink(7). */
+struct message {
+	struct nlmsghdr header;
+	char rest[1024];
+};
+
+static void *begin(struct message *message, int kind, int flags, const void *fixed, int length)
+{
+	memset(message, 0, sizeof *message);
+	message->header.nlmsg_type = kind;
+	message->header.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | flags;
+	message->header.nlmsg_len = NLMSG_LENGTH(length);
+	return memcpy(NLMSG_DATA(&message->header), fixed, length);
+}
+
+static struct rtattr *add(struct message *message, int kind, const void *value, int length)
+{
+	struct rtattr *attribute =
+		(void *)((char *)message + NLMSG_ALIGN(message->header.nlmsg_len));
+
+	attribute->rta_type = kind;
+	attribute->rta_len = RTA_LENGTH(length);
+	if (length != 0)
+		memcpy(RTA_DATA(attribute), value, length);
+	message->header.nlmsg_len = NLMSG_ALIGN(message->header.nlmsg_len) + RTA_SPACE(length);
+	return attribute;
+}
+
+/* Ends an attribute that holds all that was added since. */
+static void end(struct message *message, struct rtattr *nest)
+{
+	nest->rta_len = (char *)message + message->header.nlmsg_len - (char *)nest;
+}
+
+static void ask(int netlink, struct message *message, const char *what)
+{
+	struct { struct nlmsghdr header; struct nlmsgerr error; char rest[1024]; } answer;
+
+	must(send(netlink, message, message->header.nlmsg_len, 0), "ask for", what);
+	must(recv(netlink, &answer, sizeof answer, 0), "hear of", what);
+	if (answer.header.nlmsg_type == NLMSG_ERROR && answer.error.error != 0) {
+		errno = -answer.error.error;
+		fail("make", what);
+	}
+}
+
+/* By the parent: both ends of a cable, one on the bridge and up, one in the container. */
+static void lay_cable(const char *bridge, pid_t container)
+{
+	int netlink = must(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE), "open", "netlink");
+	struct ifinfomsg ours = {.ifi_flags = IFF_UP, .ifi_change = IFF_UP}, theirs = {0};
+	uint32_t master = if_nametoindex(bridge), namespace = container;
+	struct rtattr *info, *data, *peer;
+	struct message link;
+	char name[16];
+
+	if (master == 0)
+		fail("find the bridge", bridge);
+	snprintf(name, sizeof name, "floor%d", container);
+	begin(&link, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &ours, sizeof ours);
+	add(&link, IFLA_IFNAME, name, strlen(name) + 1);
+	add(&link, IFLA_MASTER, &master, sizeof master);
+	info = add(&link, IFLA_LINKINFO, NULL, 0);
+	add(&link, IFLA_INFO_KIND, "veth", 5);
+	data = add(&link, IFLA_INFO_DATA, NULL, 0);
+	peer = add(&link, VETH_INFO_PEER, &theirs, sizeof theirs);
+	add(&link, IFLA_IFNAME, "eth0", 5);
+	add(&link, IFLA_NET_NS_PID, &namespace, sizeof namespace);
+	end(&link, peer);
+	end(&link, data);
+	end(&link, info);
+	ask(netlink, &link, "a cable");
+	close(netlink);
+}
+
+/* By the child, when the cable has arrived: its address, up, and the way to everywhere. */
+static void configure_cable(void)
+{
+	int netlink = must(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE), "open", "netlink");
+	uint32_t eth0 = if_nametoindex("eth0"), ip = inet_addr("10.250.0.2"), gateway = inet_addr("10.250.0.1");
+	struct ifaddrmsg address = {.ifa_family = AF_INET, .ifa_prefixlen = 16, .ifa_index = eth0};
+	struct ifinfomsg up = {.ifi_index = eth0, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
+	struct rtmsg everywhere = {.rtm_family = AF_INET, .rtm_table = RT_TABLE_MAIN,
+				   .rtm_protocol = RTPROT_STATIC, .rtm_type = RTN_UNICAST};
+	struct ifaddrmsg address6 = {.ifa_family = AF_INET6, .ifa_prefixlen = 64,
+				     .ifa_flags = IFA_F_NODAD, .ifa_index = eth0};
+	struct in6_addr ip6;
+	struct message message;
+
+	begin(&message, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, &address, sizeof address);
+	add(&message, IFA_LOCAL, &ip, sizeof ip);
+	add(&message, IFA_ADDRESS, &ip, sizeof ip);
+	ask(netlink, &message, "an address");
+	inet_pton(AF_INET6, "fd00:250::2", &ip6);
+	begin(&message, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, &address6, sizeof address6);
+	add(&message, IFA_LOCAL, &ip6, sizeof ip6);
+	add(&message, IFA_ADDRESS, &ip6, sizeof ip6);
+	ask(netlink, &message, "an IPv6 address");
+	begin(&message, RTM_NEWLINK, 0, &up, sizeof up);
+	ask(netlink, &message, "a link that is up");
+	begin(&message, RTM_NEWROUTE, NLM_F_CREATE, &everywhere, sizeof everywhere);
+	add(&message, RTA_GATEWAY, &gateway, sizeof gateway);
+	add(&message, RTA_OIF, &eth0, sizeof eth0);
+	ask(netlink, &message, "a route");
+	close(netlink);
+}
+
 struct options {
+	const char *bridge; /* the bridge to be plugged into, or NULL for none */
+	int cable[2]; /* a pipe, on which the child waits for the cable */
 	const char *cgroup; /* the cgroup's name, or NULL for none */
 	int all_namespaces; /* six, rather than the four of chapters 01 to 03 */
 	const char *scratch; /* folder for the overlay's tmpfs, or NULL for none */
@@ -350,6 +466,13 @@ static _Noreturn void become_container(const struct options *options, const stru
 	must(sethostname("floor", 5), "set", "the hostname");
 	if (options->all_namespaces)
 		loopback_up();
+	if (options->bridge != NULL) {
+		char laid;
+
+		if (must(read(options->cable[0], &laid, 1), "wait for", "the cable") == 0)
+			_exit(OUR_ERROR); /* the parent has said why */
+		configure_cable();
+	}
 	enter_rootfs(options->rootfs, options->scratch);
 	mount_file_systems();
 	if (options->cgroup != NULL)
@@ -365,8 +488,8 @@ static _Noreturn void become_container(const struct options *options, const stru
 
 static _Noreturn void usage(void)
 {
-	fputs("usage: floor [--namespaces 4|6] [--overlay SCRATCH] [--cgroup NAME] ROOTFS COMMAND [ARGUMENT...]\n",
-	      stderr);
+	fputs("usage: floor [--namespaces 4|6] [--overlay SCRATCH] [--cgroup NAME] [--bridge NAME] "
+	      "ROOTFS COMMAND [ARGUMENT...]\n", stderr);
 	exit(OUR_ERROR);
 }
 
@@ -379,6 +502,8 @@ static struct options parse(char **arguments)
 			options.scratch = arguments[1];
 		else if (strcmp(arguments[0], "--cgroup") == 0)
 			options.cgroup = arguments[1];
+		else if (strcmp(arguments[0], "--bridge") == 0)
+			options.bridge = arguments[1];
 		else if (strcmp(arguments[0], "--namespaces") == 0 && strcmp(arguments[1], "4") == 0)
 			options.all_namespaces = 0;
 		else if (strcmp(arguments[0], "--namespaces") != 0 || strcmp(arguments[1], "6") != 0)
@@ -416,9 +541,18 @@ int main(int count, char **arguments)
 		clone.cgroup = cgroup.folder;
 	}
 
+	if (options.bridge != NULL)
+		must(pipe2(options.cable, O_CLOEXEC), "open", "a pipe");
 	child = must(syscall(SYS_clone3, &clone, sizeof clone), "clone", "the container");
-	if (child == 0)
+	if (child == 0) {
+		if (options.bridge != NULL)
+			close(options.cable[1]);
 		become_container(&options, &cgroup);
+	}
+	if (options.bridge != NULL) {
+		lay_cable(options.bridge, child);
+		must(write(options.cable[1], "", 1), "let go on", "the container");
+	}
 
 	while (waitpid(child, &status, 0) == -1)
 		if (errno != EINTR)

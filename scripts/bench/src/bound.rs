@@ -8,6 +8,7 @@ use std::time::Duration;
 
 /// `NAME cpu|wall|peak <|<= NUMBER s|ms|MiB|OTHER`: the median of one command must stay
 /// under a time, or under a multiple of what another command takes; its peak memory under a size.
+/// `NAME=BASE` in the place of a name is what NAME takes more than BASE.
 #[derive(Clone)]
 pub struct Bound {
     command: String,
@@ -46,9 +47,13 @@ pub enum Verdict {
 impl Bound {
     /// Compares medians.
     pub fn judge(&self, results: &[Summary]) -> Verdict {
-        let median = |name: &str| {
+        let of_one = |name: &str| {
             let found = results.iter().find(|result| result.name == name);
             found.and_then(|result| self.measure.median(result)).ok_or_else(|| name.to_owned())
+        };
+        let median = |name: &str| match name.split_once('=') {
+            Some((name, base)) => Ok(of_one(name)? - of_one(base)?),
+            None => of_one(name),
         };
         let measured = match median(&self.command) {
             Ok(measured) => measured,
@@ -127,12 +132,16 @@ impl Display for Bound {
             Measure::Peak => "peak memory",
         };
         let sign = if self.strict { "below" } else { "at most" };
-        write!(f, "{measure} of {} is {sign} ", self.command)?;
+        write!(f, "{measure} of {} is {sign} ", in_words(&self.command))?;
         match &self.limit {
             Limit::Absolute(limit) => f.write_str(&self.measure.show(*limit)),
-            Limit::Multiple { factor, of } => write!(f, "{factor} × that of {of}"),
+            Limit::Multiple { factor, of } => write!(f, "{factor} × that of {}", in_words(of)),
         }
     }
+}
+
+fn in_words(name: &str) -> String {
+    name.replacen('=', " over ", 1)
 }
 
 impl Display for Verdict {
@@ -157,7 +166,8 @@ mod tests {
     }
 
     fn verdict(bound: &str) -> String {
-        let results = [result("ours", 6), result("floor", 3), result("peer", 6)];
+        let results =
+            [result("ours", 6), result("floor", 3), result("peer", 6), result("more", 11)];
         bound.parse::<Bound>().unwrap().judge(&results).to_string()
     }
 
@@ -170,12 +180,15 @@ mod tests {
         assert_eq!(verdict("ours wall < 0.005 s"), "too much (6.00 ms)");
         assert_eq!(verdict("ours peak <= 6 MiB"), "ok (6.0 MiB)");
         assert_eq!(verdict("ours peak < 1 floor"), "too much (2.00)");
+        assert_eq!(verdict("more=ours cpu <= 2 ours=floor"), "ok (1.67)");
+        assert_eq!(verdict("more=ours wall < 5 ms"), "too much (5.00 ms)");
     }
 
     #[test]
     fn does_not_judge_what_was_not_measured() {
         assert_eq!(verdict("ours cpu < 1 absent"), "not run (no absent)");
         assert_eq!(verdict("absent wall < 1 s"), "not run (no absent)");
+        assert_eq!(verdict("ours=absent wall < 1 s"), "not run (no absent)");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! which commands are worth comparing; this program only measures.
 
 mod bound;
+mod carry;
 mod run;
 mod table;
 
@@ -14,6 +15,7 @@ use bound::{Bound, Verdict};
 use clap::{Args, Parser, Subcommand};
 use run::{Candidate, Daemons, Sample};
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::Duration;
@@ -33,6 +35,18 @@ enum Task {
     Peak {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         command: Vec<OsString>,
+    },
+    /// Send bytes to `receive`, and hear as many from it.
+    Send {
+        /// Where it is.
+        to: SocketAddr,
+        /// In each direction, in MiB.
+        mebibytes: u64,
+    },
+    /// Listen at an address, and answer everybody with as many bytes as they sent.
+    Receive {
+        /// Where to.
+        at: SocketAddr,
     },
 }
 
@@ -74,6 +88,10 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().task {
         Task::Compare(compare) => compare_commands(&compare),
         Task::Peak { command } => run::print_peak(&command).map(|()| ExitCode::SUCCESS),
+        Task::Send { to, mebibytes } => {
+            carry::send(to, mebibytes << 20).map(|()| ExitCode::SUCCESS)
+        }
+        Task::Receive { at } => carry::receive(at),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("bench: {error:#}");

@@ -85,3 +85,22 @@ fn the_price_of_something_is_a_difference() {
     assert!((150.0..1000.0).contains(&wall), "{text}");
     assert!(!text.contains("not-here"), "{text}");
 }
+
+#[test]
+fn what_is_carried_there_comes_back() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = free.local_addr().unwrap().to_string();
+    drop(free);
+    let mut receiver =
+        Command::new(env!("CARGO_BIN_EXE_bench")).args(["receive", &at]).spawn().unwrap();
+    let started = std::time::Instant::now();
+    while std::net::TcpStream::connect(&at).is_err() {
+        assert!(started.elapsed().as_secs() < 20, "nobody listens");
+    }
+    let output = bench(&["send", &at, "3"]);
+    receiver.kill().unwrap();
+    receiver.wait().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let output = bench(&["send", &at, "3"]);
+    assert!(text(&output.stderr).contains("cannot connect to 127.0.0.1"), "{output:?}");
+}
