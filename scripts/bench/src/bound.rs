@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(verdict("ours peak <= 6 MiB"), "ok (6.0 MiB)");
         assert_eq!(verdict("ours peak < 1 floor"), "too much (2.00)");
         assert_eq!(verdict("more=ours cpu <= 2 ours=floor"), "ok (1.67)");
-        assert_eq!(verdict("more=ours wall < 5 ms"), "too much (5.00 ms)");
+        assert_eq!(verdict("more=ours wall < 4 ms"), "too much (5.00 ms)");
     }
 
     #[test]
