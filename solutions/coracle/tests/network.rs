@@ -28,6 +28,7 @@ harness::kernel_tests!(
     what_is_turned_on_this_machine_is_said,
     what_can_not_be_is_refused_with_words,
     pruned_the_machine_is_as_it_was,
+    who_may_miss_a_switch_that_is_turned_back_is_named,
 );
 
 fn a_published_port_is_reached_from_everywhere() {
@@ -321,4 +322,27 @@ fn pruned_the_machine_is_as_it_was() {
     assert!(!sh("ip -o link").contains("coracle0"));
     assert!(!sh("nft list ruleset").contains("coracle"));
     assert!(!fs::exists("/run/coracle/networks").unwrap());
+}
+
+/// Its program found the switch turned, and so never turned it.
+fn who_may_miss_a_switch_that_is_turned_back_is_named() {
+    busybox();
+    fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
+    let prune = || harness::run(&mut coracle(&["network", "prune"]));
+    prune();
+    for bridge in ["", "virbr7"] {
+        says(&[], "true");
+        if !bridge.is_empty() {
+            sh(&format!("ip link add {bridge} type bridge"));
+        }
+        let said = prune().stderr;
+        assert_eq!(
+            said.contains("net.ipv4.ip_forward is turned back, "),
+            !bridge.is_empty(),
+            "{said}"
+        );
+        assert!(said.contains(bridge), "{said}");
+        assert_eq!(fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap(), "0\n");
+    }
+    sh("ip link delete virbr7");
 }

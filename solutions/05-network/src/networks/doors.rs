@@ -76,6 +76,6 @@ fn about_place(place: &Place, link: &str) -> String {
 }
 
 /// Tells whoever owns the machine, once: when it is done.
-fn say(what: &str) {
+pub(super) fn say(what: &str) {
     let _ = writeln!(stderr(), "coracle: {what}");
 }

@@ -16,6 +16,7 @@
 //! the links that are written down. Its bridges are known by their names, docker0 and `br-` with
 //! twelve digits; another link that begins with `br-` is an uplink.
 
+use super::doors::say;
 use super::record::{names, read, write};
 use super::{FOLDER, Name, Record, TABLE};
 use crate::forwarding::{self, Turned};
@@ -85,6 +86,7 @@ impl Machine {
         }
         let Ledger { turned, apart } = Ledger::read()?;
         forwarding::put_back(&turned)?;
+        about_others(&turned)?.iter().for_each(|remark| say(remark));
         match staying {
             [] => nftables::remove(TABLE)?,
             _ => nftables::let_pass(TABLE, &apart)?,
@@ -115,19 +117,39 @@ fn remove() -> Result<()> {
 
 /// The links that are not ours, nor of a program that connects machines of software.
 fn strangers(links: &[Link]) -> Vec<String> {
-    let ours: Vec<String> = names().iter().map(Name::link).collect();
-    let is_ours = |name: &String| ours.contains(name) || leases::is_link_name(name);
     let is_bridge = |index| links.iter().any(|link| link.index == index && link.kind == "bridge");
     let is_plugged_in = |link: &Link| link.master.is_some_and(is_bridge); // packets come by its bridge
-    let is_hardware = |link: &Link| !["veth", "tun"].contains(&&*link.kind);
-    let leads_out = |bridge: &Link| {
-        links.iter().any(|link| link.master == Some(bridge.index) && is_hardware(link))
-    };
-    let is_stranger = |link: &&Link| {
-        link.name != "lo" && !is_plugged_in(link) && (link.kind != "bridge" || leads_out(link))
-    };
-    let names = links.iter().filter(is_stranger).map(|link| link.name.clone());
-    names.filter(|name| !is_ours(name)).collect()
+    let is_stranger =
+        |link: &Link| link.name != "lo" && !is_plugged_in(link) && !is_of_software(link, links);
+    not_ours(links.iter().filter(|link| is_stranger(link)))
+}
+
+/// A bridge without hardware, and so without a way out but over this machine.
+fn is_of_software(bridge: &Link, links: &[Link]) -> bool {
+    let plugged_in = |link: &&Link| link.master == Some(bridge.index);
+    let is_software = |link: &Link| ["veth", "tun"].contains(&&*link.kind);
+    bridge.kind == "bridge" && links.iter().filter(plugged_in).all(is_software)
+}
+
+fn not_ours<'a>(links: impl Iterator<Item = &'a Link>) -> Vec<String> {
+    let ours: Vec<String> = names().iter().map(Name::link).collect();
+    let is_ours = |name: &String| ours.contains(name) || leases::is_link_name(name);
+    links.map(|link| link.name.clone()).filter(|name| !is_ours(name)).collect()
+}
+
+/// What to say of a switch that is turned back: whoever came later found it turned, and never
+/// turned it.
+fn about_others(turned: &[Turned]) -> Result<Option<String>> {
+    let links = links::links(&mut Netlink::route()?)?;
+    let others = not_ours(links.iter().filter(|link| is_of_software(link, &links))).join(", ");
+    let switches = turned.iter().map(|one| one.switch.replace('/', ".")).collect::<Vec<_>>();
+    Ok((!others.is_empty() && !turned.is_empty()).then(|| {
+        format!(
+            "{} is turned back, which {others} may have found turned\n\
+             hint: restart the program that made it, as Docker; it turns what it needs",
+            switches.join(", ")
+        )
+    }))
 }
 
 fn is_like_dockers(name: &str) -> bool {
