@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use network::nftables;
+use network::ports::{Protocol, Published};
 use nix::sched::{CloneFlags, setns, unshare};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -220,4 +221,24 @@ pub fn container(bridge: &str, number: u8, place: u8) -> Machine {
 
 pub fn listen(machine: &Machine, address: &str) -> TcpListener {
     machine.within(|| TcpListener::bind(at(address)).unwrap())
+}
+
+/// A published port.
+pub fn port(on: Option<&str>, port: u16, to: u16, protocol: Protocol) -> Published {
+    Published { on: on.map(ip), port, to, protocol }
+}
+
+/// One that is published on all addresses.
+pub fn tcp(number: u16, to: u16) -> Published {
+    port(None, number, to, Protocol::Tcp)
+}
+
+/// The addresses of the first container.
+pub fn first() -> [std::net::IpAddr; 2] {
+    [ip("10.63.0.2"), ip("fd63::2")]
+}
+
+/// All rules of this machine.
+pub fn listing() -> String {
+    sh("nft -s list ruleset")
 }
