@@ -20,6 +20,7 @@ harness::kernel_tests!(
     a_container_that_runs_a_setuid_program_is_ended_by_the_next_command,
     a_process_that_has_the_number_by_now_is_not_touched,
     the_lock_ends_with_its_holder,
+    networks_that_are_half_removed_are_removed => 120,
 );
 
 /// A command with a family, one of it in a session of its own. It ends by itself only in the runs
@@ -179,4 +180,30 @@ fn the_lock_ends_with_its_holder() {
             }
         }
     }
+}
+
+/// One that needs the machine's switch turned, and one that does not.
+fn networks_that_are_half_removed_are_removed() {
+    use network::{Network, Wanted};
+    let forwards = "/proc/sys/net/ipv4/ip_forward";
+    fs::write(forwards, "0").unwrap();
+    let prune = || coracle(&["network", "prune"]);
+    let make_command = || {
+        for (name, internal) in [("one", false), ("two", true)] {
+            let name = name.parse().unwrap();
+            drop(Network::open(&Wanted { name, internal, ..Wanted::default() }).unwrap());
+        }
+        prune()
+    };
+    let nothing_is_left = || {
+        success(harness::run(&mut prune()));
+        assert!(!fs::exists("/run/coracle/networks").unwrap());
+        assert_eq!(fs::read_to_string(forwards).unwrap(), "0\n");
+        let links = fs::read_to_string("/proc/self/net/dev").unwrap();
+        assert!(!links.contains("co-"), "{links}");
+        if let Ok(rules) = Command::new("nft").args(["list", "ruleset"]).output() {
+            assert_eq!(String::from_utf8_lossy(&rules.stdout), "");
+        }
+    };
+    kill_evenly(make_command, 60, nothing_is_left);
 }
