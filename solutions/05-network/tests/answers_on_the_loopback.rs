@@ -95,7 +95,7 @@ fn who_vanishes_without_a_word_is_missed() {
     let _both = (connect("127.0.0.1:7001"), accept(&listener));
     let asked = || sh("ss -Htno state established").matches("timer:(keepalive,").count();
     let started = std::time::Instant::now();
-    while asked() != 2 && started.elapsed() < machines::PATIENCE {
+    while asked() != 2 && started.elapsed() < machines::patience() {
         std::thread::sleep(std::time::Duration::from_millis(20)); // what was sent is acknowledged first
     }
     assert_eq!(asked(), 2, "{}", sh("ss -tno"));
@@ -137,10 +137,12 @@ fn megabytes_arrive_unchanged_although_both_are_slow() {
 fn a_container_that_does_not_listen_breaks_the_connection() {
     let _container = container();
     let _proxy = proxy(&["7001:80"], &BOTH);
-    let mut client = connect("127.0.0.1:7001");
-    let error = client.read(&mut [0; 10]).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
-    assert!(TcpStream::connect("127.0.0.1:7001").is_ok(), "and the next one is answered again");
+    for _ in 0..2 {
+        // On a slow machine the connection is broken before this thread learns that it was made.
+        let client = TcpStream::connect("127.0.0.1:7001");
+        let error = client.and_then(|mut client| client.read(&mut [0; 10])).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset, "and the next one is answered again");
+    }
 }
 
 fn a_connection_that_breaks_breaks_on_the_other_side() {
@@ -213,7 +215,7 @@ fn the_process_ends_with_us_and_the_port_is_free() {
             sys::Fork::Child => {
                 let _proxy = proxy(&["7001:80", "7001:80/udp"], &BOTH);
                 (&said).write_all(b"r").unwrap();
-                std::thread::sleep(machines::PATIENCE);
+                std::thread::sleep(machines::patience());
                 sys::exit_now(1)
             }
             sys::Fork::Parent { pid, pidfd } => {
@@ -248,7 +250,7 @@ fn it_has_a_name_and_holds_nothing_of_its_callers() {
         open.iter().map(|to| to.split(':').next().unwrap().to_owned()).collect::<Vec<_>>()
     };
     let started = std::time::Instant::now();
-    while sockets().len() != 4 && started.elapsed() < machines::PATIENCE {
+    while sockets().len() != 4 && started.elapsed() < machines::patience() {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     assert_eq!(sockets(), ["anon_inode", "anon_inode", "socket", "socket"]);

@@ -191,7 +191,7 @@ impl Owner {
         writeln!(nft.stdin.as_mut().unwrap(), "{one_line}").unwrap();
         let started = std::time::Instant::now();
         while !sh("nft list tables").contains("firewalld") {
-            assert!(started.elapsed() < machines::PATIENCE, "nft -i did not make the table");
+            assert!(started.elapsed() < machines::patience(), "nft -i did not make the table");
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
         Owner(nft)

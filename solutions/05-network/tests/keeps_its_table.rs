@@ -116,7 +116,7 @@ fn what_is_taken_back_nobody_waits_for() {
     let started = std::time::Instant::now();
     while only().is_none_or(|one| ours.contains(&one)) {
         assert!(std::path::Path::new(&theirs).exists(), "it has ended with more than a socket");
-        assert!(started.elapsed() < machines::PATIENCE, "{:?}", only());
+        assert!(started.elapsed() < machines::patience(), "{:?}", only());
     }
     drop(host);
 }

@@ -135,7 +135,7 @@ fn behind_a_router() -> Machine {
     sh("ip address add fe80::5/64 dev uplink nodad");
     let started = Instant::now();
     while !way().contains("via fe80::9") {
-        assert!(started.elapsed() < machines::PATIENCE, "no way: {}", sh("ip -6 route"));
+        assert!(started.elapsed() < machines::patience(), "no way: {}", sh("ip -6 route"));
         router.within(|| advertise("fe80::5".parse().unwrap()));
         sleep(Duration::from_millis(50));
     }

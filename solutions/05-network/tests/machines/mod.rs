@@ -11,7 +11,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// Nothing here takes so long, also on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub fn patience() -> Duration {
+    harness::patient(Duration::from_secs(20))
+}
 /// After so long we believe that nothing comes. The first packet over a link that has just come up
 /// may be lost, and TCP tries again after one second.
 pub const SILENCE: Duration = Duration::from_millis(1600);
@@ -107,10 +109,10 @@ pub fn at(text: &str) -> SocketAddr {
 }
 
 pub fn connect(to: &str) -> TcpStream {
-    let stream = TcpStream::connect_timeout(&at(to), PATIENCE)
+    let stream = TcpStream::connect_timeout(&at(to), patience())
         .unwrap_or_else(|error| panic!("{to}: {error}"));
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(patience())).unwrap();
+    stream.set_write_timeout(Some(patience())).unwrap();
     stream
 }
 
@@ -122,7 +124,7 @@ pub fn is_reachable(to: &str) -> bool {
 /// Accepts one connection, and says who it seems to come from.
 pub fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     let (stream, from) = listener.accept().unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(patience())).unwrap();
     (stream, from)
 }
 
@@ -143,7 +145,7 @@ pub fn talk(mut one: TcpStream, mut other: TcpStream) {
 
 pub fn udp(at_address: &str) -> UdpSocket {
     let socket = UdpSocket::bind(at(at_address)).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(patience())).unwrap();
     socket
 }
 
