@@ -15,17 +15,20 @@ fn leases() -> usize {
     fs::read_dir("/run/coracle/networks/coracle0/leases").unwrap().count()
 }
 
+/// The only address, and a port.
+const ONLY: [&str; 4] = ["--subnet", "10.9.8.0/30", "--publish", "7001:80"];
+
 fn nothing_stays_at_any_moment() {
     let rootfs = rootfs();
     let before = Leaks::snapshot();
     // Beginning with the first of all, which makes the bridge.
     let next_one_runs = || {
-        says(&rootfs, &["--subnet", "10.9.8.0/30"], "ping -c1 -W5 10.9.8.1"); // the only address
+        says(&rootfs, &ONLY, "ping -c1 -W5 10.9.8.1");
         assert_eq!(leases(), 0);
         assert_eq!(before.left_behind_of(&["link", "state", "nft"]), Vec::<String>::new());
         let _ = harness::run(std::process::Command::new("ip").args(["link", "del", "coracle0"]));
     };
-    let make = || command(&rootfs, &["--subnet", "10.9.8.0/30"], "sleep 0.01");
+    let make = || command(&rootfs, &ONLY, "sleep 0.01");
     kill_evenly(make, 100, next_one_runs);
 }
 
