@@ -12,8 +12,8 @@ const FETCHERS: usize = 4;
 /// Fetches each item and then works on it: while some are worked on, others still come. What comes
 /// out goes to `finish`, on the caller's thread and in the items' order, as early as that allows.
 ///
-/// Fetching waits for others, so it has [`FETCHERS`] threads; work has as many as there are
-/// processors. The failure that came first is returned, and after it nothing new is begun. No
+/// Fetching waits for others, so it has [`FETCHERS`] threads; work has two for each processor, since
+/// it waits for the disk in between. The failure that came first is returned, and after it nothing new is begun. No
 /// thread is left when this returns.
 pub(crate) fn fetch_and_map<'a, T: Sync, U: Send>(
     items: &'a [T],
@@ -61,7 +61,7 @@ pub(crate) fn fetch_and_map<'a, T: Sync, U: Send>(
             let sender = sender.clone();
             threads.push(scope.spawn(|| fetcher(sender)));
         }
-        for _ in 0..processors.min(items.len()) {
+        for _ in 0..(2 * processors).min(items.len()) {
             let done = done.clone();
             threads.push(scope.spawn(|| worker(done)));
         }

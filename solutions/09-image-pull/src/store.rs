@@ -32,7 +32,7 @@ use anyhow::{Context, Result};
 use blobs::Blobs;
 use rustix::fs::{CWD, FlockOperation, flock, syncfs};
 use rustix::io::retry_on_intr;
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -166,12 +166,9 @@ impl Store {
 }
 
 /// Renames a finished layer to where it is found. It has to be on the disk before its name is:
-/// after a power cut a folder that is there must still be complete.
+/// after a power cut a folder that is there must still be complete. The name itself may wait until
+/// an image is listed that needs it.
 fn put_into_place(folder: &OwnedFd, from: &Path, to: &Path) -> Result<()> {
     syncfs(folder).with_context(|| format!("cannot write {} to the disk", from.display()))?;
-    fs::rename(from, to).with_context(|| format!("cannot rename it to {}", to.display()))?;
-    let parent = to.parent().expect("a layer lies in the store");
-    File::open(parent)
-        .and_then(|parent| parent.sync_all())
-        .with_context(|| format!("cannot write {} to the disk", parent.display()))
+    fs::rename(from, to).with_context(|| format!("cannot rename it to {}", to.display()))
 }

@@ -101,13 +101,11 @@ impl Blobs {
     }
 
     /// It has to be on the disk before its name is: after a power cut, too, a blob that is there is
-    /// whole.
+    /// whole. The name itself may wait until an image is listed that needs it.
     fn put_into_place(&self, file: &File, name: &Path, digest: &Digest) -> Result<()> {
         let to = self.path(digest);
-        let folder = || File::open(self.folder())?.sync_all();
         file.sync_data()
             .and_then(|()| fs::rename(name, &to))
-            .and_then(|()| folder())
             .with_context(|| format!("cannot write {} to the disk", to.display()))
     }
 

@@ -159,6 +159,7 @@ impl Store {
                 .iter()
                 .for_each(|variant| entry["platform"]["variant"] = json!(variant));
         }
+        self.keep_names()?;
         self.edit(|entries| {
             let is_named = |entry: &Value| name_of(entry).as_ref() == Some(&name);
             let was = entries.iter().any(|old| is_named(old) && old["digest"] == *digest);
@@ -176,6 +177,16 @@ impl Store {
             entries.retain(|entry| name_of(entry).is_some() || !named(&entry["digest"], &all));
             Ok(if was { Listing::Same } else { Listing::New })
         })
+    }
+
+    /// Puts on the disk what blobs and layers are called, once for all that an image needs: a name
+    /// alone is a wait for the disk as long as a layer's.
+    fn keep_names(&self) -> Result<()> {
+        for folder in [self.blobs().folder(), self.layers(), self.chains()] {
+            let kept = File::open(&folder).and_then(|folder| folder.sync_all());
+            kept.with_context(|| format!("cannot write {} to the disk", folder.display()))?;
+        }
+        Ok(())
     }
 
     /// The entries as they are, for those who collect what none leads to.
