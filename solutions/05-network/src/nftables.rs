@@ -14,20 +14,21 @@
 mod batch;
 mod elements;
 mod expression;
+mod kinds;
 mod late_close;
 mod memory;
 mod refusal;
 
-pub use batch::Family;
 pub(crate) use batch::{Batch, GETCHAIN, GETRULE, GETTABLE, comment, message};
 pub use elements::{close, forget, keep_apart, let_pass, name_uplinks, publish};
 pub(crate) use expression::{Expression, Field, accept, is, link_name, load};
+pub use kinds::Family;
 pub use refusal::Refusal;
 
 use crate::netlink::Netlink;
 use anyhow::{Context, Result};
-use batch::{Hook, Type};
 use expression::*;
+use kinds::{Hook, Type};
 
 /// To be raised when the rules change: a table of older rules gets the new ones.
 const RULES: &str = "rules 2";

@@ -1,6 +1,7 @@
 //! What comes and goes in the table: bridges and published ports.
 
-use super::batch::{Batch, Element, Family, GETSETELEM, message};
+use super::batch::{Batch, Element, GETSETELEM, message};
+use super::kinds::Family;
 use super::{OWN, PORTS, PORTS_AT, link_name};
 use super::{late_close, memory};
 use crate::links::passes_ipv6_on;

@@ -3,7 +3,8 @@
 //! Each has a name, under which the kernel finds the module that executes it, and attributes of its
 //! own. They work on *registers*: a field is loaded into one, the next instruction looks at it.
 
-use super::batch::{Family, number};
+use super::batch::number;
+use super::kinds::Family;
 use crate::netlink::Attributes;
 
 const REG_VERDICT: u32 = 0;
