@@ -355,12 +355,12 @@ done
 case_of "SIGKILL in the middle of a check without a sandbox"
 remember_the_machine
 as_learner setsid cargo-course course check 01 --bare --bin "$work/bin/hangs-$$" > "$work/said/it" 2>&1 < /dev/null &
-for _ in {1..200}; do
+for _ in {1..1000}; do
   ! pgrep -f "/coracle-test-[0-9a-f]*/hangs-$$" > /dev/null || break
   sleep 0.02
 done
 so "it hangs" pgrep -f "/coracle-test-[0-9a-f]*/hangs-$$"
-it=$(pgrep -f "^cargo-course course check 01 --bare" | head -1)
+it=$(pgrep -f "^cargo-course course check 01 --bare --bin $work" | head -1)
 kill -KILL "$it"
 wait $! || true
 said=$(cat "$work/said/it")

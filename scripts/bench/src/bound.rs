@@ -62,7 +62,11 @@ impl Bound {
         let (value, limit, shown) = match &self.limit {
             Limit::Absolute(limit) => (measured, *limit, self.measure.show(measured)),
             Limit::Multiple { factor, of } => match median(of) {
-                Ok(base) => (measured / base, *factor, format!("{:.2}", measured / base)),
+                Ok(base) if base > 0.0 => {
+                    (measured / base, *factor, format!("{:.2}", measured / base))
+                }
+                // A difference that noise has swallowed is nothing to compare with.
+                Ok(_) => return Verdict::NotRun(format!("{} beyond the noise", in_words(of))),
                 Err(missing) => return Verdict::NotRun(missing),
             },
         };
@@ -189,6 +193,8 @@ mod tests {
         assert_eq!(verdict("ours cpu < 1 absent"), "not run (no absent)");
         assert_eq!(verdict("absent wall < 1 s"), "not run (no absent)");
         assert_eq!(verdict("ours=absent wall < 1 s"), "not run (no absent)");
+        let lost = "not run (no ours over peer beyond the noise)";
+        assert_eq!(verdict("more=ours cpu <= 2 ours=peer"), lost);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
@@ -161,6 +162,14 @@ fn sysctls(found: &mut Found) {
     add(found, format!("sysctl net.ipv4.ip_forward = {}", value.trim_end()));
 }
 
+/// An element of a map, `tcp . 8080 : 10.63.0.2 . 80`, or of a set, `10.63.0.2 . 10.63.0.2`.
+fn is_of_a_published_port(words: &str) -> bool {
+    let words: Vec<&str> = words.split([' ', ',']).filter(|word| !word.is_empty()).collect();
+    let is_ip = |word: &str| word.parse::<IpAddr>().is_ok();
+    words.contains(&":") && !words.contains(&"type")
+        || words.windows(3).any(|three| three[1] == "." && is_ip(three[0]) && is_ip(three[2]))
+}
+
 /// A network stays when its last container goes, as images do: its bridge, its table of filters
 /// with no port in it, and that packets are passed on. It is written down what to remove.
 fn what_stays(found: &mut Found) {
@@ -170,10 +179,8 @@ fn what_stays(found: &mut Found) {
         found.retain(|words, _| {
             words.strip_prefix("link ").is_none_or(|link| !record.contains(&format!("\"{link}\"")))
         });
-        // An element of a map, `tcp . 8080 : 10.63.0.2 . 80`, is somebody's published port.
         found.retain(|words, _| {
-            !words.starts_with("nft table inet coracle:")
-                || words.contains(" : ") && !words.contains("type ")
+            !words.starts_with("nft table inet coracle:") || is_of_a_published_port(words)
         });
         entries("state", &networks.join(&name).join("leases"), found);
     }
@@ -195,4 +202,28 @@ fn state(found: &mut Found) {
     found.remove(&format!("state {}", run.join("lock").display()));
     entries("state", &root.join("containers"), found);
     entries("state", &root.join("unpacking"), found);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elements_of_published_ports_are_told_from_rules() {
+        let of = |line: &str| is_of_a_published_port(&format!("nft table inet coracle: {line}"));
+        for element in [
+            "elements = { tcp . 8080 : 10.63.0.2 . 80 }",
+            "elements = { 10.63.0.2 . 10.63.0.2,",
+            "fd63::a3f:2 . fd63::a3f:2 }",
+        ] {
+            assert!(of(element), "{element}");
+        }
+        for rule in [
+            "type inet_proto . inet_service : ipv4_addr . inet_service",
+            "ip saddr . ip daddr @own_ip masquerade",
+            "elements = { \"coracle0\" }",
+        ] {
+            assert!(!of(rule), "{rule}");
+        }
+    }
 }
