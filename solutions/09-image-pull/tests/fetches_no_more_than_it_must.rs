@@ -19,6 +19,7 @@ harness::kernel_tests!(
     ten_pulls_at_once_fetch_once => 120,
     the_next_pull_goes_on_where_a_killed_one_was => 300,
     half_a_blob_of_somebody_else_does_no_harm,
+    a_blob_whose_puller_died_after_its_last_byte_is_not_asked_for,
 );
 
 fn a_disk_that_is_too_small_is_known_before() {
@@ -129,6 +130,26 @@ fn half_a_blob_of_somebody_else_does_no_harm() {
         fs::remove_file(place.path("store/blobs/sha256").join(&name["sha256:".len()..])).unwrap();
         assert!(names(&place.path("store/downloading")).is_empty());
     }
+}
+
+fn a_blob_whose_puller_died_after_its_last_byte_is_not_asked_for() {
+    let place = Place::new();
+    let layout = large_image(&place.path("layout"));
+    let server = Server::good(&layout.folder);
+    drop(place.store());
+    let blob = fs::read(largest(&layout.folder.join("blobs/sha256"))).unwrap();
+    let name = layout::digest(&blob);
+    let hex = &name["sha256:".len()..];
+    let asked = || server.requests().iter().filter(|request| request.path.ends_with(hex)).count();
+    let left = place.path("store/downloading").join(hex);
+    fs::write(&left, &blob).unwrap();
+    place.pull_from(&server.image("latest")).unwrap();
+    assert_eq!((asked(), left.exists()), (0, false));
+    // As long, but not the same: once more, from its beginning.
+    fs::remove_file(place.path("store/blobs/sha256").join(hex)).unwrap();
+    fs::write(&left, noise(blob.len())).unwrap();
+    place.pull_from(&server.image("latest")).unwrap();
+    assert_eq!((asked(), left.exists()), (1, false));
 }
 
 fn largest(folder: &Path) -> std::path::PathBuf {

@@ -167,7 +167,9 @@ fn fill<R: Read>(
 ) -> Result<()> {
     let old = file.try_clone()?.take(begun); // the same position: reading takes us to the end
     file.seek(SeekFrom::Start(0))?;
-    let rest = Lazy { fetch: || fetch(begun), opened: None };
+    // After its last byte there is nothing to ask for: a registry would refuse it (status 416).
+    let most = if begun < blob.size { u64::MAX } else { 0 };
+    let rest = Lazy { fetch: || fetch(begun), opened: None }.take(most);
     let mut whole = Verified::new(old.chain(rest), &blob.digest, Some(blob.size));
     let mut buffer = vec![0; BUFFER.min(LARGEST_DOCUMENT as usize)];
     let mut at = 0;
