@@ -51,8 +51,9 @@ impl Connection {
                 Connection::UserMode(Box::new(user_mode))
             }
             Wish::Bridge => {
+                let reserved = ports::reserve(&ports)?; // before anything of this machine is changed
                 let network = Network::open(&Wanted::default())?;
-                Connection::Bridge(Box::new(network.lease(ports::reserve(&ports)?)?))
+                Connection::Bridge(Box::new(network.lease(reserved)?))
             }
             Wish::Host => {
                 if !ports.is_empty() {
