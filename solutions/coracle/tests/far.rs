@@ -106,7 +106,8 @@ pub fn box_at() -> String {
 }
 
 pub const SERVE: &str = "mkdir -p /www; echo hello > /www/index.html
-    httpd -p 80 -h /www -vv -f 2> /shared/log & sleep 0.2";
+    httpd -p 80 -h /www -vv -f 2> /shared/log &
+    until wget -q -O /dev/null http://127.0.0.1/ 2> /dev/null; do sleep 0.05; done";
 
 /// Asks a web server, given as `ADDRESS:PORT`, for its first page.
 pub fn get(from: &str) -> String {
