@@ -17,9 +17,6 @@ harness::kernel_tests!(
     where_no_switch_can_be_turned_there_is_a_loopback_all_the_same,
     the_hosts_network_is_the_hosts,
     on_the_hosts_network_names_can_be_added,
-    a_container_may_share_anothers_network,
-    what_a_shared_network_has_already_is_refused,
-    who_shares_a_network_does_not_wait_for_what_was_put_in_a_files_place,
     a_port_that_is_taken_is_an_error_before_anything_starts,
     ports_that_the_image_exposes_are_published_on_free_ones,
     ports_are_listed_as_docker_does,
@@ -146,52 +143,6 @@ fn on_the_hosts_network_names_can_be_added() {
     let said = says(&["--network", "host", "--dns-search", "x.example"], "cat /etc/resolv.conf");
     sh("umount $(readlink -f /etc/resolv.conf)");
     assert_eq!(said, "nameserver 127.0.0.53\nsearch x.example\n");
-}
-
-fn what_a_shared_network_has_already_is_refused() {
-    busybox();
-    let first = Background::start(&["--name", "first"], "");
-    for option in [
-        &["-p", "8090:80"][..],
-        &["-P"],
-        &["--hostname", "skiff"],
-        &["--dns", "192.0.2.53"],
-        &["--dns-search", "x.example"],
-        &["--add-host", "far:192.0.2.9"],
-    ] {
-        let output =
-            run_rm(&[&["--network", "container:first"], option].concat(), &["echo", "ran"]);
-        assert_eq!((output.status.code(), &*output.stdout), (Some(125), ""), "{output:?}");
-        for words in ["conflicts with --network container:first", "\nhint: give --"] {
-            assert!(output.stderr.contains(words), "no {words:?} in {}", output.stderr);
-        }
-    }
-    drop(first);
-    assert_nothing_left();
-}
-
-fn a_container_may_share_anothers_network() {
-    busybox();
-    let name = harness::random_name("boat");
-    let _first = Background::start(&["--name", "first", "--hostname", &name], SERVE);
-    let options = ["--network", "container:first"];
-    assert_eq!(says(&options, "timeout 20 wget -q -O - http://127.0.0.1/"), "hello\n");
-    let said =
-        says(&options, "hostname; cat /etc/hostname; echo $HOSTNAME; grep -c $HOSTNAME /etc/hosts");
-    let names = format!("{name}\n").repeat(3);
-    assert!(said.starts_with(&names) && !said.ends_with("\n0\n"), "{said}");
-    let other = run_rm(&["--network", "container:nobody"], &["true"]);
-    assert_eq!(other.status.code(), Some(125), "{other:?}");
-}
-
-fn who_shares_a_network_does_not_wait_for_what_was_put_in_a_files_place() {
-    busybox();
-    let script = "umount /etc/hosts && rm -f /etc/hosts && mkfifo /etc/hosts";
-    let _first = Background::start(&["--name", "first", "--cap-add", "SYS_ADMIN"], script);
-    let output = run_rm(&["--network", "container:first"], &["echo", "ran"]);
-    assert_eq!(output.status.code(), Some(125), "{output:?}");
-    let error = &output.stderr;
-    assert!(error.contains("hosts of the other container is no file\nhint: "), "{error}");
 }
 
 fn a_port_that_is_taken_is_an_error_before_anything_starts() {

@@ -44,7 +44,6 @@ static TESTS: &[Test] = &[
     test("a_program_that_fails_is_quoted", a_program_that_fails_is_quoted),
     test("a_program_that_forgets_to_die_with_us_is_ended", a_program_that_forgets_is_ended),
     test("what_can_not_be_published_is_refused", what_can_not_be_published_is_refused),
-    test("a_container_may_share_anothers_network", a_container_may_share_anothers_network),
     test("xray_shows_links_and_ports_to_their_user", xray_shows_links_and_ports),
     test("ten_at_once_have_a_network", ten_at_once_have_a_network),
 ];
@@ -353,17 +352,6 @@ fn what_can_not_be_published_is_refused() {
         assert!(low.stderr.contains(words), "no {words:?} in {}", low.stderr);
     }
     assert_eq!(user.says(&["-p", "1000:80"], "echo ran"), "ran\n");
-}
-
-fn a_container_may_share_anothers_network() {
-    let user = User::with(&[]);
-    let _first = user.background(&["--name", "first", "--hostname", "skiff"], SERVE);
-    let options = ["--network", "container:first"];
-    let said = user.says(&options, "timeout 20 wget -q -O - http://127.0.0.1/; hostname");
-    assert_eq!(said, "hello\nskiff\n");
-    let other = user.run(&["--network", "container:nobody"], "true");
-    assert_eq!(other.status.code(), Some(125), "{other:?}");
-    assert!(other.stderr.contains("there is no container nobody\nhint: "), "{other:?}");
 }
 
 fn xray_shows_links_and_ports() {
