@@ -15,10 +15,15 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+/// The mode of the file of a place that another container shares. A word in the file could be read
+/// half written; the bit for sticky folders means nothing for a file (inode(7)) and is set at once.
+const SHARED: u32 = 0o1600;
 
 /// A container's place on a network. Dropped, it is free again.
 pub struct Lease {
@@ -164,8 +169,26 @@ fn read(path: &Path) -> Option<Terms> {
 
 /// The terms of the lease of this address.
 pub fn of(ip: IpAddr) -> Option<Terms> {
+    files_of(ip).find_map(|path| read(&path))
+}
+
+/// The files of the lease of this address; one, if any.
+fn files_of(ip: IpAddr) -> impl Iterator<Item = PathBuf> {
     let networks = fs::read_dir(FOLDER).into_iter().flatten().flatten();
-    networks.map(|one| one.path().join("leases").join(ip.to_string())).find_map(|path| read(&path))
+    let file = move |network: fs::DirEntry| leases_folder(&network.path()).join(ip.to_string());
+    networks.map(file).filter(|file| file.is_file())
+}
+
+/// Notes that another container is on this place, too, and so its namespace may outlive the one that
+/// has the lease. To be called while that one lives.
+pub fn share(terms: &Terms) -> Result<()> {
+    let mut all = terms.cable.ips().into_iter().flat_map(files_of);
+    all.try_for_each(|path| match fs::set_permissions(&path, Permissions::from_mode(SHARED)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot change {}", path.display()))
+        }
+        _ => Ok(()),
+    })
 }
 
 fn address_of(path: &Path) -> Option<Ipv4Addr> {
@@ -204,6 +227,12 @@ impl Drop for Lease {
         if !self.terms.ports.is_empty() {
             let _ = nftables::forget(TABLE, &self.terms.cable.ips());
         }
-        let _ = fs::remove_file(&self.path); // the cable goes with the container
+        // The cable goes with the container, unless another one is still there. A place has one
+        // owner; with it, it ends for all.
+        if fs::metadata(&self.path).is_ok_and(|file| file.mode() & 0o7777 == SHARED) {
+            let _ = Netlink::route()
+                .and_then(|mut route| links::remove(&mut route, &self.terms.cable.link));
+        }
+        let _ = fs::remove_file(&self.path);
     }
 }

@@ -8,11 +8,13 @@ mod sailor;
 use equipped::User;
 use far::*;
 use machine::*;
+use std::fs;
 
 harness::kernel_tests!(
     a_container_may_share_anothers_network,
     what_a_shared_network_has_already_is_refused,
     who_shares_a_network_does_not_wait_for_what_was_put_in_a_files_place,
+    a_network_ends_for_all_with_the_container_that_it_was_made_for,
     an_ordinary_users_container_may_share_anothers_network,
 );
 
@@ -60,6 +62,46 @@ fn who_shares_a_network_does_not_wait_for_what_was_put_in_a_files_place() {
     assert_eq!(output.status.code(), Some(125), "{output:?}");
     let error = &output.stderr;
     assert!(error.contains("hosts of the other container is no file\nhint: "), "{error}");
+}
+
+/// The other ends of cables, as this machine names them.
+fn cables() -> Vec<String> {
+    let links = fs::read_dir("/sys/class/net").unwrap().flatten();
+    let names = links.map(|link| link.file_name().into_string().unwrap());
+    names.filter(|name| name.len() == 10 && name.starts_with("co")).collect()
+}
+
+/// Whether it is ended or killed; whoever shared the network lives on without it.
+fn a_network_ends_for_all_with_the_container_that_it_was_made_for() {
+    busybox();
+    let leases = || fs::read_dir("/run/coracle/networks/coracle0/leases").unwrap().count();
+    for killed in [false, true] {
+        let mut first = Background::start(&["--name", "first", "-p", "8080:80"], SERVE);
+        let second = Background::start(&["--name", "second", "--network", "container:first"], "");
+        let third = Background::start(&["--network", "container:second"], "");
+        let net = format!("nsenter --net --target {}", third.first_process());
+        assert!(sh(&format!("{net} ip -o link")).contains("eth0"));
+        assert_eq!((cables().len(), leases()), (1, 1));
+        drop(second); // who has not made it can go
+        assert_eq!(sh(&get("127.0.0.1:8080")), "hello\n");
+        if killed {
+            first.kill();
+            success(harness::run(&mut coracle(&["ps"]))); // tidies up
+        } else {
+            drop(first);
+        }
+        assert_eq!((cables(), leases()), (vec![], 0));
+        let links = sh(&format!("{net} ip -o link"));
+        assert!(links.contains("lo:") && !links.contains("eth0"), "{links}");
+        assert!(!sh("nft list ruleset").contains("8080"));
+        // Nobody is on the bridge any more, and the next one has its address to itself.
+        success(harness::run(&mut coracle(&["network", "prune"])));
+        let _next = Background::start(&["-p", "8080:80"], SERVE);
+        drop(third);
+        assert_eq!((cables().len(), leases()), (1, 1));
+        assert_eq!(sh(&get("127.0.0.1:8080")), "hello\n");
+    }
+    assert_nothing_left();
 }
 
 fn an_ordinary_users_container_may_share_anothers_network() {

@@ -1,9 +1,13 @@
 //! The network of another container, and its names. That container may be hostile.
+//!
+//! The network has one owner, and ends with it: its address, its cable, its ports and the program
+//! that speaks for it. Whoever has shared it keeps a loopback, as with docker.
 
 use crate::registry;
 use crate::state::Status;
 use anyhow::{Context, Result, ensure};
 use network::etc::Texts;
+use network::leases;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::{SFlag, fstat};
 use rootfs::inside;
@@ -28,6 +32,7 @@ impl Shared {
         let path = format!("/proc/{}/ns/net", process.pid);
         let namespace = File::open(&path).with_context(|| format!("cannot open {path}"))?;
         let hostname = identity::names_of(process.pid)?.host;
+        state.network.iter().try_for_each(leases::share)?; // before the look whether it still lives
         ensure!(process.lives(), "the container {name} has ended"); // and not another has its number
         Ok(Shared { namespace, root: format!("/proc/{}/root", process.pid).into(), hostname })
     }
