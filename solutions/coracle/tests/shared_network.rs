@@ -16,6 +16,7 @@ harness::kernel_tests!(
     who_shares_a_network_does_not_wait_for_what_was_put_in_a_files_place,
     a_network_ends_for_all_with_the_container_that_it_was_made_for,
     an_ordinary_users_container_may_share_anothers_network,
+    the_hosts_network_may_be_shared_too,
 );
 
 fn a_container_may_share_anothers_network() {
@@ -113,4 +114,16 @@ fn an_ordinary_users_container_may_share_anothers_network() {
     let other = user.run(&["--network", "container:nobody"], "true");
     assert_eq!(other.status.code(), Some(125), "{other:?}");
     assert!(other.stderr.contains("there is no container nobody\nhint: "), "{other:?}");
+}
+
+fn the_hosts_network_may_be_shared_too() {
+    let own = fs::read_link("/proc/self/ns/net").unwrap();
+    let own = format!("{}\n", own.display());
+    let user = User::with(&[]);
+    let _first = user.background(&["--name", "first", "--network", "host"], "");
+    let said = user.says(&["--network", "container:first"], "readlink /proc/self/ns/net");
+    assert_eq!(said, own);
+    busybox();
+    let _first = Background::start(&["--name", "first", "--network", "host"], "");
+    assert_eq!(says(&["--network", "container:first"], "readlink /proc/self/ns/net"), own);
 }

@@ -5,14 +5,16 @@
 
 use crate::registry;
 use crate::state::Status;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Error, Result, ensure};
 use network::etc::Texts;
 use network::leases;
+use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::{SFlag, fstat};
 use rootfs::inside;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// What another container has.
@@ -39,8 +41,20 @@ impl Shared {
 
     /// Goes there. To be called in the child.
     pub fn enter(&self) -> Result<()> {
-        setns(&self.namespace, CloneFlags::CLONE_NEWNET)
-            .context("cannot enter the network of the other container")
+        let [there, here] = [self.namespace.metadata(), fs::metadata("/proc/self/ns/net")]
+            .map(|found| found.map(|net| (net.dev(), net.ino())));
+        // It may have the host's, which root of a user namespace may not enter, but is in already.
+        if there.context("cannot look at a network")? == here.context("cannot look at a network")? {
+            return Ok(());
+        }
+        setns(&self.namespace, CloneFlags::CLONE_NEWNET).map_err(|errno| {
+            let hint = match errno {
+                Errno::EPERM => "\nhint: who runs that container is another root than ours here",
+                _ => "",
+            };
+            Error::new(errno)
+                .context(format!("cannot enter the network of the other container{hint}"))
+        })
     }
 
     /// Its files in `/etc`.
