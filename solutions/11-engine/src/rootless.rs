@@ -63,11 +63,17 @@ pub fn be_root(beside: Option<&str>) -> Result<Option<u8>> {
 /// The user namespace of the user's running container of this name, ID, or beginning of an ID. If
 /// there is none, whoever asks for it in a new one will learn why.
 fn namespace_of(container: &str) -> Option<File> {
-    running(&folder_of_states(geteuid())).find_map(|(state, process)| {
-        let namespace = File::open(format!("/proc/{}/ns/user", process.pid)).ok()?;
-        let is_it = state.name == container || state.id.starts_with(container);
-        (is_it && process.lives()).then_some(namespace)
-    })
+    let all = running(&folder_of_states(geteuid())).filter(|(_, process)| process.lives());
+    let process = named(&all.collect::<Vec<_>>(), container)?;
+    let namespace = File::open(format!("/proc/{}/ns/user", process.pid)).ok()?;
+    process.lives().then_some(namespace) // and not another has its number
+}
+
+/// A name goes before the beginning of an ID, which may be the same.
+fn named(all: &[(State, Process)], wanted: &str) -> Option<Process> {
+    let by_name = all.iter().find(|(state, _)| state.name == wanted || state.id == wanted);
+    let by_id = || all.iter().find(|(state, _)| state.id.starts_with(wanted));
+    by_name.or_else(by_id).map(|(_, process)| *process)
 }
 
 /// The ports of this machine that lead to the network of process `pid`, as far as they are written
@@ -99,7 +105,7 @@ fn folder_of_states(user: Uid) -> PathBuf {
 
 /// The containers whose states in a folder say that they run. The folder may be another user's, who
 /// could have put anything there: no link is followed, nobody waited for, nothing endless read.
-fn running(folder: &Path) -> impl Iterator<Item = (State, Process)> {
+fn running(folder: &Path) -> impl Iterator<Item = (State, Process)> + use<> {
     fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|entry| {
         let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
         let path = entry.path().join("state.json");
@@ -168,4 +174,24 @@ fn is_ours(folder: &Path, user: Uid) -> bool {
 /// A relative path in one of these variables is to be ignored, says the specification.
 fn absolute(variable: &str) -> Option<PathBuf> {
     var_os(variable).map(PathBuf::from).filter(|folder| folder.is_absolute())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_goes_before_the_beginning_of_an_id() {
+        let one = |digit: &str, name: &str, pid| {
+            let state = State { name: name.to_owned(), ..State::unreadable(&digit.repeat(64)) };
+            (state, Process { pid, start_ticks: 1 })
+        };
+        let mut all = [one("a", "web", 1), one("b", "aa", 2), one("c", "db", 3)];
+        for _ in 0..2 {
+            let found = |wanted| named(&all, wanted).map(|process| process.pid);
+            let asked = ["aa", "aaa", "web", "db", "cc", "moon"].map(found);
+            assert_eq!(asked, [Some(2), Some(1), Some(1), Some(3), Some(3), None]);
+            all.reverse();
+        }
+    }
 }
