@@ -85,7 +85,9 @@ pub fn ports_of(pid: i32) -> Option<Vec<Published>> {
     let user =
         if geteuid().is_root() { root_of(pid).filter(|user| !user.is_root())? } else { geteuid() };
     let is_it = |(_, process): &(State, Process)| network_of(process.pid) == Some(network);
-    running(&folder_of_states(user)).find(is_it).map(|(state, _)| state.ports().to_vec())
+    // Several may share a network; one of them has its ports.
+    let all = running(&folder_of_states(user)).filter(is_it);
+    all.map(|(state, _)| state.ports().to_vec()).find(|ports| !ports.is_empty())
 }
 
 /// Who is root in the user namespace of a process: the first line of its map.
@@ -104,7 +106,8 @@ fn folder_of_states(user: Uid) -> PathBuf {
 }
 
 /// The containers whose states in a folder say that they run. The folder may be another user's, who
-/// could have put anything there: no link is followed, nobody waited for, nothing endless read.
+/// could have put anything there: no state that is a link is opened, nobody waited for, and nothing
+/// endless read.
 fn running(folder: &Path) -> impl Iterator<Item = (State, Process)> + use<> {
     fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|entry| {
         let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();

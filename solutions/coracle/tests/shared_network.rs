@@ -5,7 +5,7 @@ mod far;
 mod machine;
 mod sailor;
 
-use equipped::User;
+use equipped::{Running, User};
 use far::*;
 use machine::*;
 use std::fs;
@@ -17,6 +17,7 @@ harness::kernel_tests!(
     a_network_ends_for_all_with_the_container_that_it_was_made_for,
     an_ordinary_users_container_may_share_anothers_network,
     the_hosts_network_may_be_shared_too,
+    xray_shows_the_ports_of_a_network_that_several_share,
 );
 
 fn a_container_may_share_anothers_network() {
@@ -126,4 +127,19 @@ fn the_hosts_network_may_be_shared_too() {
     busybox();
     let _first = Background::start(&["--name", "first", "--network", "host"], "");
     assert_eq!(says(&["--network", "container:first"], "readlink /proc/self/ns/net"), own);
+}
+
+fn xray_shows_the_ports_of_a_network_that_several_share() {
+    let user = User::with(&[]);
+    let first = user.background(&["--name", "first", "-p", "127.0.0.1:8080:80"], "");
+    let others = [(); 3].map(|()| user.background(&["--network", "container:first"], ""));
+    for Running(program) in others.iter().chain([&first]) {
+        let pid = sailor::first_process(program).to_string();
+        for mut command in
+            [user.command(&["xray", "--json", &pid]), coracle(&["xray", "--json", &pid])]
+        {
+            let told = success(harness::run(&mut command));
+            assert!(told.contains("127.0.0.1:8080->80/tcp"), "{told}");
+        }
+    }
 }
