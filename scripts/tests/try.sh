@@ -25,6 +25,7 @@ for round in first second; do
   own=$(awk '/^\$ sudo xray/ { table++ } /● own/ { own[table]++ } END { for (i = 1; i <= table; i++) printf "%d ", own[i] }' "$work/$round")
   [ "$own" = "0 2 4 6 7 6 " ] || fail "rows on own in the $round round: $own"
   grep -q 'root  *● own  *overlay of 1 layer' "$work/$round" || fail "no overlay in the $round round"
+  grep -q '^hello from [0-9]' "$work/$round" || fail "no container was reached in the $round round"
   grep -q '^uid=0(root)' "$work/$round" || fail "coracle run said nothing in the $round round"
 done
 what_is_there > "$work/after"
