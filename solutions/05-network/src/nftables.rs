@@ -31,13 +31,18 @@ use expression::*;
 use kinds::{Hook, Type};
 
 /// To be raised when the rules change: a table of older rules gets the new ones.
-const RULES: &str = "rules 2";
+const RULES: &str = "rules 3";
 
 /// Who is at home behind which address and port: for all addresses of this machine, for one.
 const PORTS: [&str; 2] = ["ports_ip", "ports_ip6"];
 const PORTS_AT: [&str; 2] = ["ports_at_ip", "ports_at_ip6"];
 /// From an address to the same address: whoever has published ports and asks for them itself.
 const OWN: [&str; 2] = ["own_ip", "own_ip6"];
+
+/// On what the proxy listens, and for which container: on all addresses of a family, on one. The
+/// IPv4 ones that are one alone need not be here: what is for them is always sent on.
+const PROXIED: &str = "proxied";
+const PROXIED_AT: &str = "proxied_at_ip6";
 
 /// The bits of a connection's state that the kernel gives an answer (ESTABLISHED) and what belongs
 /// to one, such as "unreachable" (RELATED), and the bit of its status that says: sent on by a rule.
@@ -105,7 +110,7 @@ fn rules_of(table: &str) -> Result<Option<String>> {
 }
 
 fn sets(batch: &mut Batch) {
-    use Type::{Ipv4, Ipv6, Link, Port, Protocol};
+    use Type::{IpFamily, Ipv4, Ipv6, Link, Mark, Port, Protocol};
     batch.set("bridges", &[Link], &[]);
     batch.set("internal", &[Link], &[]);
     batch.set("pairs", &[Link, Link], &[]); // of one bridge with itself
@@ -116,6 +121,8 @@ fn sets(batch: &mut Batch) {
         batch.set(PORTS_AT[family], &[ip, Protocol, Port], &[ip, Port]);
         batch.set(OWN[family], &[ip, ip], &[]);
     }
+    batch.set(PROXIED, &[IpFamily, Protocol, Port], &[Mark]);
+    batch.set(PROXIED_AT, &[Ipv6, Protocol, Port], &[Mark]);
 }
 
 /// The rules, each below what one would type for it.
@@ -125,6 +132,7 @@ fn chains(batch: &mut Batch) {
     for (name, hook) in [
         ("prerouting", Hook::Arrived),
         ("output", Hook::MadeHere),
+        ("input", Hook::ForUs),
         ("forward", Hook::PassingThrough),
         ("postrouting", Hook::Leaving),
     ] {
@@ -133,6 +141,7 @@ fn chains(batch: &mut Batch) {
     way_out(batch);
     way_to_oneself(batch);
     way_in(batch);
+    way_to_the_proxy(batch);
     way_through(batch);
 }
 
@@ -200,6 +209,24 @@ fn way_in(batch: &mut Batch) {
         // nft … published meta nfproto ipv4 dnat ip to meta l4proto . th dport map @ports_ip
         batch.rule("published", &[is_family, &port(0)[..], &to(PORTS[index])].concat());
     }
+}
+
+/// The proxy listens on all addresses, so that nobody else gets the port. Whoever is on an internal
+/// network would leave it by that: over IPv6 where the machine does not send that on, over addresses
+/// that are valid on one link alone, and by a message to everybody.
+fn way_to_the_proxy(batch: &mut Batch) {
+    let shut = [load(Field::CameBy, 0), within("internal")];
+    let (protocol, port) = (Field::Protocol, Field::DestinationPort);
+    // Nobody sees the mark. It tells by which container the port is taken back, and where nothing is
+    // found in a map the rule ends.
+    let dropped = |map| [found_in(map), mark(), drop_it()];
+    // nft … input iifname @internal meta mark set meta nfproto . meta l4proto . th dport map @proxied drop
+    let asked = [load(Field::IpFamily, 0), load(protocol, 1), load(port, 2)];
+    batch.rule("input", &[&shut[..], &asked, &dropped(PROXIED)].concat());
+    // nft … input iifname @internal meta mark set ip6 daddr . meta l4proto . th dport map … drop
+    let is_v6 = [load(Field::IpFamily, 0), is(&[Family::Ip6 as u8])];
+    let asked = [load(Field::Header(24, 16), 0), load(protocol, 4), load(port, 5)];
+    batch.rule("input", &[&shut[..], &is_v6, &asked, &dropped(PROXIED_AT)].concat());
 }
 
 /// Who may begin to talk to whom. What we accept may still be dropped by another table: every table

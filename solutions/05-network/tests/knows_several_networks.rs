@@ -19,6 +19,7 @@ harness::kernel_tests!(
     nothing_passes_from_one_to_another_but_what_is_published,
     internal_cannot_leave,
     an_internal_one_is_reached_by_no_published_port,
+    who_is_on_an_internal_one_does_not_leave_by_the_proxy => 90,
     a_network_becomes_internal_only_when_nobody_is_on_it,
     a_name_as_long_as_a_link_may_have_and_a_longer_one,
     what_is_no_name_and_a_bridge_of_somebody_else_are_refused,
@@ -171,6 +172,77 @@ fn an_internal_one_is_reached_by_no_published_port() {
     let gateway = line.split_whitespace().nth(3).unwrap().split('/').next().unwrap();
     assert!(is_reachable(&format!("{gateway}:7001")));
     assert!(!within(&inner, || is_reachable(&format!("{gateway}:7001"))));
+}
+
+/// The proxy listens on all addresses, also on those whose packets are not sent on: IPv6 where the
+/// machine does not forward it, addresses of one link, and those of everybody.
+fn who_is_on_an_internal_one_does_not_leave_by_the_proxy() {
+    require("nft");
+    let rootfs = rootfs();
+    sh("ip link add stub type veth peer name butt; ip link set stub up; ip link set butt up
+        ip address add 2001:db8:5::1/64 dev stub nodad");
+    let ports = ["-p", "7001:80", "-p", "7001:80/udp", "-p", "[2001:db8:5::1]:7002:80"];
+    for forwarding in ["0", "1"] {
+        sh(&format!("sysctl -qw net.ipv6.conf.all.forwarding={forwarding}"));
+        let server = Waiting::after(&rootfs, &ports, "true");
+        let _listener = serve(&server, 80);
+        let hears = within(&server, || udp("[::]:80"));
+        let _ours = TcpListener::bind("[::]:7009").unwrap();
+        let inner = Waiting::after(&rootfs, &["--bridge", "inner", "--internal"], "true");
+        let outer = Waiting::after(&rootfs, &["--bridge", "outer"], "true");
+        for (waiting, bridge, may) in [(&inner, "co-inner", false), (&outer, "co-outer", true)] {
+            let gateway = |which: &str| {
+                let line = ip(&format!("-o {which} address show dev {bridge} scope global"));
+                line.split_whitespace().nth(3).unwrap().split('/').next().unwrap().to_owned()
+            };
+            let (v4, v6) = (gateway("-4"), gateway("-6"));
+            waiting.net(&format!("ip -6 route replace default via {v6}"));
+            // Both ends need a moment until they are sure that nobody else has their address.
+            let near = settled(|| ip(&format!("-6 -o address show dev {bridge} scope link")));
+            settled(|| waiting.net("ip -6 -o address show dev eth0 scope link"));
+            let link = within(waiting, || nix::net::if_::if_nametoindex("eth0").unwrap());
+            let here = format!("[{near}%{link}]");
+            for to in [
+                format!("{v4}:7001"),
+                format!("[{v6}]:7001"),
+                format!("{here}:7001"),
+                "[2001:db8:5::1]:7002".to_owned(),
+            ] {
+                assert_eq!(within(waiting, || is_reachable(&to)), may, "{to} {forwarding}");
+            }
+            for to in [format!("[{v6}]:7009"), format!("{here}:7009")] {
+                assert!(within(waiting, || is_reachable(&to)), "{to}: this machine hears it");
+            }
+            within(waiting, || {
+                let [one, two] = ["0.0.0.0:0", "[::]:0"].map(udp);
+                one.set_broadcast(true).unwrap();
+                let everybody = format!("{}.255.255:7001", v4.rsplitn(3, '.').last().unwrap());
+                one.send_to(bridge.as_bytes(), at(&everybody)).unwrap();
+                two.send_to(bridge.as_bytes(), at(&format!("[ff02::1%{link}]:7001"))).unwrap();
+            });
+        }
+        for _ in 0..2 {
+            let mut heard = [0; 100];
+            let length = hears.recv(&mut heard).unwrap();
+            assert_eq!(std::str::from_utf8(&heard[..length]).unwrap(), "co-outer");
+        }
+    }
+    sh("ip link delete stub; sysctl -qw net.ipv6.conf.all.forwarding=0");
+}
+
+/// The address that ip(8) shows, as soon as it may be used.
+fn settled(show: impl Fn() -> String) -> String {
+    let started = std::time::Instant::now();
+    loop {
+        let line = show();
+        if let Some(address) =
+            line.split_whitespace().nth(3).filter(|_| !line.contains("tentative"))
+        {
+            return address.split('/').next().unwrap().to_owned();
+        }
+        assert!(started.elapsed() < machines::patience(), "{line}");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
 }
 
 fn a_network_becomes_internal_only_when_nobody_is_on_it() {

@@ -144,8 +144,11 @@ impl Batch {
                 }
             }
             number(set, 10, id);
-            if key == [Type::Link] {
-                set.add(13, &[&[0, 4][..], &1_u32.to_ne_bytes()].concat()); // so that nft shows names
+            // So that nft shows names, and marks as the kernel has them: in this machine's order.
+            for (part, what, own) in [(0, key, Type::Link), (1, value, Type::Mark)] {
+                if what == [own] {
+                    set.add(13, &[&[part, 4][..], &1_u32.to_ne_bytes()].concat());
+                }
             }
         });
     }

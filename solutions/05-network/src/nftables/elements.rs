@@ -2,12 +2,13 @@
 
 use super::batch::{Batch, Element, GETSETELEM, message};
 use super::kinds::Family;
-use super::{OWN, PORTS, PORTS_AT, link_name};
+use super::{OWN, PORTS, PORTS_AT, PROXIED, PROXIED_AT, link_name};
 use super::{late_close, memory};
 use crate::links::passes_ipv6_on;
 use crate::netlink::{NLM_F_DUMP, Netlink, attribute, attributes};
 use crate::ports::{Protocol, Published};
 use crate::subnet::bytes;
+use crate::vocabulary::{AF_INET, AF_INET6};
 use anyhow::{Context, Result};
 use nix::Error;
 use std::collections::BTreeMap;
@@ -30,8 +31,9 @@ type Elements = BTreeMap<&'static str, Vec<Element>>;
 /// left to the proxy, which answers on all addresses.
 pub fn publish(table: &str, ports: &[Published], container: &[IpAddr]) -> Result<()> {
     let passes_on = |ip: &&IpAddr| ip.is_ipv4() || passes_ipv6_on();
-    let container: Vec<IpAddr> = container.iter().filter(passes_on).copied().collect();
-    let elements = elements_of(ports, &container);
+    let sent_on: Vec<IpAddr> = container.iter().filter(passes_on).copied().collect();
+    let mut elements = elements_of(ports, &sent_on);
+    proxied(ports, container, &mut elements);
     if elements.is_empty() {
         return Ok(()); // published on the loopback alone: that is the proxy's work
     }
@@ -67,7 +69,11 @@ pub fn publish(table: &str, ports: &[Published], container: &[IpAddr]) -> Result
 /// is given to another one. The table may be gone already.
 pub fn forget(table: &str, container: &[IpAddr]) -> Result<()> {
     let addresses: Vec<Vec<u8>> = container.iter().map(|ip| bytes(*ip)).collect();
-    let leads_there = |_: &str, (key, value): &Element| {
+    let mark = mark_of(container);
+    let leads_there = |map: &str, (key, value): &Element| {
+        if [PROXIED, PROXIED_AT].contains(&map) {
+            return mark.is_some() && *value == mark;
+        }
         let ip = match value {
             Some(value) => value.len().checked_sub(4).map(|port| &value[..port]),
             None => Some(&key[key.len() / 2..]),
@@ -156,10 +162,8 @@ fn elements_of(ports: &[Published], container: &[IpAddr]) -> Elements {
                 Some(on) if on.is_unspecified() => (PORTS[family], Vec::new()),
                 Some(on) => (PORTS_AT[family], bytes(on)),
             };
-            let protocol = if port.protocol == Protocol::Tcp { TCP } else { UDP };
-            let key = [&place[..], &[protocol, 0, 0, 0], &in_register(port.port)].concat();
             let value = [&bytes(*ip)[..], &in_register(port.to)].concat();
-            elements.entry(map).or_default().push((key, Some(value)));
+            elements.entry(map).or_default().push((key(&place, port), Some(value)));
             let own = elements.entry(OWN[family]).or_default();
             let to_itself = ([bytes(*ip), bytes(*ip)].concat(), None);
             if !own.contains(&to_itself) {
@@ -168,6 +172,38 @@ fn elements_of(ports: &[Published], container: &[IpAddr]) -> Elements {
         }
     }
     elements
+}
+
+/// On what the proxy listens for others than the loopback.
+fn proxied(ports: &[Published], container: &[IpAddr], elements: &mut Elements) {
+    let Some(mark) = mark_of(container) else { return };
+    let family = |number| vec![number, 0, 0, 0];
+    for port in ports {
+        let (map, places) = match port.on {
+            None => (PROXIED, vec![family(AF_INET), family(AF_INET6)]),
+            Some(on) if on.is_unspecified() => {
+                (PROXIED, vec![family(if on.is_ipv4() { AF_INET } else { AF_INET6 })])
+            }
+            Some(on) if on.is_ipv4() || on.is_loopback() => continue,
+            Some(on) => (PROXIED_AT, vec![bytes(on)]),
+        };
+        let list = elements.entry(map).or_default();
+        list.extend(places.into_iter().map(|place| (key(&place, port), Some(mark.clone()))));
+    }
+}
+
+/// A container's own mark: its IPv4 address as a number.
+fn mark_of(container: &[IpAddr]) -> Option<Vec<u8>> {
+    container.iter().find_map(|ip| match ip {
+        IpAddr::V4(v4) => Some(u32::from(*v4).to_ne_bytes().to_vec()),
+        IpAddr::V6(_) => None,
+    })
+}
+
+/// The key of a published port behind an address, or behind nothing.
+fn key(place: &[u8], port: &Published) -> Vec<u8> {
+    let protocol = if port.protocol == Protocol::Tcp { TCP } else { UDP };
+    [place, &[protocol, 0, 0, 0], &in_register(port.port)].concat()
 }
 
 /// A port as packets carry it, filled up to four bytes.
@@ -183,7 +219,7 @@ fn list(
     wanted: impl Fn(&str, &Element) -> bool,
 ) -> Result<Elements> {
     let mut found = Elements::new();
-    for set in PORTS.into_iter().chain(PORTS_AT).chain(OWN) {
+    for set in PORTS.into_iter().chain(PORTS_AT).chain(OWN).chain([PROXIED, PROXIED_AT]) {
         let mut question = message(GETSETELEM, NLM_F_DUMP, Family::Inet as u8);
         question.attributes.text(1, table).text(2, set);
         let told = match netfilter.list(question) {

@@ -148,6 +148,14 @@ pub fn send_there(family: Family) -> Expression {
     })
 }
 
+/// Gives the packet the mark in register 0.
+pub fn mark() -> Expression {
+    expression("meta", |e| {
+        number(e, 2, 3);
+        number(e, 3, REG);
+    })
+}
+
 /// Gives the packet this machine's own address as its source, and answers back to who asked.
 pub fn masquerade() -> Expression {
     expression("masq", |_| ())

@@ -37,6 +37,8 @@ pub enum Hook {
     Arrived,
     /// Made on this machine: the destination may still be changed.
     MadeHere,
+    /// For this machine itself, and about to be received.
+    ForUs,
     /// On its way through.
     PassingThrough,
     /// About to leave: the source may be changed.
@@ -47,6 +49,7 @@ impl Hook {
     pub(super) fn parts(self) -> (&'static str, u32, i32) {
         match self {
             Hook::Arrived => ("nat", 0, -100),
+            Hook::ForUs => ("filter", 1, 0),
             Hook::PassingThrough => ("filter", 2, 0),
             Hook::MadeHere => ("nat", 3, -100),
             Hook::Leaving => ("nat", 4, 100),
@@ -67,6 +70,10 @@ pub enum Type {
     Port,
     /// The name of a link.
     Link,
+    /// IPv4 or IPv6.
+    IpFamily,
+    /// A mark, any number.
+    Mark,
 }
 
 impl Type {
@@ -77,6 +84,8 @@ impl Type {
             Type::Protocol => 12,
             Type::Port => 13,
             Type::Link => 41,
+            Type::IpFamily => 2,
+            Type::Mark => 19,
         }
     }
 
