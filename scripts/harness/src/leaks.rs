@@ -184,7 +184,7 @@ fn what_stays(found: &mut Found) {
         });
         entries("state", &networks.join(&name).join("leases"), found);
     }
-    if read(networks.join("machine.json")).contains("ip_forward") {
+    if read(networks.join(".machine.json")).contains("ip_forward") {
         found.retain(|words, _| !words.starts_with("sysctl net.ipv4.ip_forward"));
     }
     found.remove(&format!("state {}", networks.display()));

@@ -3,7 +3,7 @@
 //! ```text
 //! /run/coracle/networks/coracle0/network.json       a network: its bridge; written before it is made
 //! /run/coracle/networks/coracle0/leases/10.63.0.2   who has this address: see leases.rs
-//! /run/coracle/networks/machine.json                what is turned for all of them: see machine.rs
+//! /run/coracle/networks/.machine.json               what is turned for all of them: see machine.rs
 //! ```
 //!
 //! A network's folder is locked (flock(2)) while anything in it changes, and the folder above them

@@ -22,6 +22,7 @@ harness::kernel_tests!(
     who_is_on_an_internal_one_does_not_leave_by_the_proxy => 90,
     a_network_becomes_internal_only_when_nobody_is_on_it,
     a_name_as_long_as_a_link_may_have_and_a_longer_one,
+    a_network_may_have_the_name_of_any_of_our_files,
     what_is_no_name_and_a_bridge_of_somebody_else_are_refused,
     one_that_is_used_stays_and_the_others_go,
     the_switch_stays_turned_as_long_as_any_network_needs_it,
@@ -275,6 +276,26 @@ fn a_name_as_long_as_a_link_may_have_and_a_longer_one() {
         prune().unwrap();
         assert_eq!(ip("-o link show type bridge"), "");
     }
+}
+
+/// What is ours alone beside the networks begins with a dot, as no name does.
+fn a_network_may_have_the_name_of_any_of_our_files() {
+    require("nft");
+    let rootfs = rootfs();
+    for name in ["machine.json", "machine.new", "network.json", "leases"] {
+        says(&rootfs, &["--bridge", name], "true");
+        assert_eq!(forwards(), "1");
+        says(&rootfs, &["--bridge", "other"], "true");
+        prune().unwrap();
+        assert_eq!(forwards(), "0");
+        assert!(!Path::new(FOLDER).exists(), "{name}");
+    }
+    drop(Network::open(&named("boat")).unwrap());
+    let ours = fs::read_dir(FOLDER).unwrap().map(|one| one.unwrap().file_name());
+    let ours = ours.map(|name| name.into_string().unwrap()).filter(|name| name != "boat");
+    let ours: Vec<String> = ours.collect();
+    assert!(!ours.is_empty() && ours.iter().all(|name| name.starts_with('.')), "{ours:?}");
+    prune().unwrap();
 }
 
 fn what_is_no_name_and_a_bridge_of_somebody_else_are_refused() {

@@ -1,4 +1,5 @@
-//! What is turned on the machine for all networks together: `machine.json`.
+//! What is turned on the machine for all networks together: `.machine.json`, which no network can be
+//! called.
 //!
 //! A kernel that sends packets on does so between all links, also between those that have nothing to
 //! do with us. Where it did not before we came, the machine must not become a router for whoever is
@@ -36,7 +37,7 @@ pub struct Machine {
     _lock: Flock<File>,
 }
 
-/// The content of `machine.json`.
+/// The content of `.machine.json`.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Ledger {
@@ -102,7 +103,7 @@ impl Ledger {
 }
 
 fn path() -> PathBuf {
-    Path::new(FOLDER).join("machine.json")
+    Path::new(FOLDER).join(".machine.json")
 }
 
 fn remove() -> Result<()> {
