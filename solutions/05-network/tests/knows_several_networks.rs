@@ -418,7 +418,17 @@ fn an_uplink_with_a_name_as_dockers_stays_one() {
     let waiting = Waiting::after(&rootfs, &[], "true");
     within(&waiting, || connect("203.0.113.9:80"));
     assert!(!within(&waiting, || is_reachable("10.67.0.2:80")));
-    sh("ip link delete br-lan; ip link delete br-0123456789ab");
+    // One that comes when the network is there already is known to the next container.
+    let addresses =
+        [("203.0.114.1/24", "203.0.114.9/24"), ("2001:db8:2::1/64", "2001:db8:2::9/64")];
+    let later = Machine::cabled("br-later", addresses);
+    let _server = listen(&later, "203.0.114.9:80");
+    let next = Waiting::after(&rootfs, &[], "true");
+    for waiting in [&waiting, &next] {
+        within(waiting, || connect("203.0.114.9:80"));
+        assert!(!within(waiting, || is_reachable("10.67.0.2:80")));
+    }
+    sh("ip link delete br-later; ip link delete br-lan; ip link delete br-0123456789ab");
 }
 
 fn many_at_once_make_different_networks() {

@@ -35,9 +35,7 @@ impl Network {
         if is_empty || !needed.is_empty() {
             machine.keep_apart()?;
         }
-        if is_empty || !self.record.made {
-            machine.name_uplinks()?;
-        }
+        machine.name_uplinks()?; // each time: one may have come since
         neighbours::make_way(&way.places, &link)?;
         forwarding::turn(&needed)?;
         needed.iter().for_each(|turned| say(&about_switch(turned, &apart)));

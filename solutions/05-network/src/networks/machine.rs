@@ -15,7 +15,8 @@
 //! One program relies on turning the switch itself: Docker before version 28 drops what is for its
 //! containers and not published only if it was the one. So we drop that, from our networks and from
 //! the links that are written down. Its bridges are known by their names, docker0 and `br-` with
-//! twelve digits; another link that begins with `br-` is an uplink.
+//! twelve digits; another link that begins with `br-` is an uplink. Nobody tells us when such a link
+//! comes: until the next container starts, the others don't reach what is behind it.
 
 use super::doors::say;
 use super::record::{names, read, write};
