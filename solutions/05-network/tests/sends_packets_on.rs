@@ -21,6 +21,7 @@ harness::kernel_tests!(
     links_that_were_apart_stay_apart,
     a_udp_client_who_keeps_asking_reaches_the_next_container,
     a_udp_client_who_asked_too_early_reaches_the_container,
+    who_asks_elsewhere_is_remembered,
     where_ipv6_is_not_sent_on_it_is_left_to_the_proxy,
 );
 
@@ -226,6 +227,33 @@ fn a_udp_client_who_asked_too_early_reaches_the_container() {
         assert_eq!(ask(&early, &to, &resolver).ip(), ip(seen), "it is told who asks");
         ask(&stranger, &format!("{on}:7002"), &elsewhere);
         nftables::forget(TABLE, &first()).unwrap();
+    }
+}
+
+/// The same port of another machine is no business of ours: a firewall lets in what was asked for.
+fn who_asks_elsewhere_is_remembered() {
+    let host = host();
+    let _container = container("coracle0", 63, 2);
+    for (server, client) in [("198.51.100.9", "0.0.0.0:0"), ("[2001:db8::9]", "[::]:0")] {
+        sh("nft add table inet guard
+            nft 'add chain inet guard input { type filter hook input priority 10; }'
+            nft add rule inet guard input meta l4proto udp ct state new drop");
+        let to = format!("{server}:7001");
+        let resolver = host.far.within(|| udp(&to));
+        let asks = udp(client);
+        asks.send_to(b"first", machines::at(&to)).unwrap();
+        let mut heard = [0; 100];
+        let (_, from) = resolver.recv_from(&mut heard).unwrap();
+        let any = if client.starts_with('[') { "::" } else { "0.0.0.0" };
+        for on in [None, Some(any)] {
+            let published = port(on, 7001, 53, Protocol::Udp);
+            nftables::publish(TABLE, &[published], &first()).unwrap();
+            resolver.send_to(b"answer", from).unwrap();
+            let (length, _) = asks.recv_from(&mut heard).unwrap();
+            assert_eq!(&heard[..length], b"answer");
+            nftables::forget(TABLE, &first()).unwrap();
+        }
+        sh("nft delete table inet guard");
     }
 }
 

@@ -6,6 +6,7 @@
 //! dead container, or to another one that has its address now.
 
 use super::elements::UDP;
+use crate::links;
 use crate::netlink::{Attributes, Message, NLM_F_DUMP, Netlink, attribute};
 use crate::ports::{Protocol, Published};
 use crate::subnet::bytes;
@@ -32,7 +33,7 @@ pub fn forget(netfilter: &mut Netlink, container: &[IpAddr]) -> Result<()> {
 
 /// Forgets the UDP clients that asked for one of these ports before anybody was behind it, and whom
 /// the kernel has sent nowhere else since: they would ask our proxy for ever, and the container would
-/// not see who they are.
+/// not see who they are. Whoever asked for the same port of another machine is remembered.
 pub fn forget_early(ports: &[Published]) -> Result<()> {
     let udp = ports.iter().filter(|port| port.protocol == Protocol::Udp);
     let asked: Vec<(Option<Vec<u8>>, [u8; 2])> =
@@ -40,12 +41,15 @@ pub fn forget_early(ports: &[Published]) -> Result<()> {
     if asked.is_empty() {
         return Ok(());
     }
+    let ours = links::addresses(&mut Netlink::route()?)?;
+    let ours: Vec<Vec<u8>> = ours.into_iter().map(|(_, address)| bytes(address.ip)).collect();
     forget_those(&mut Netlink::netfilter()?, |entry| {
         let to = destination(entry.there)?;
-        let is_asked = asked.iter().any(|(on, port)| {
-            to.1 == port
-                && on.as_ref().is_none_or(|on| on == to.0 || on.iter().all(|byte| *byte == 0))
-        });
+        let is_asked = ours.iter().any(|ip| ip == to.0)
+            && asked.iter().any(|(on, port)| {
+                to.1 == port
+                    && on.as_ref().is_none_or(|on| on == to.0 || on.iter().all(|byte| *byte == 0))
+            });
         // The answer comes from where the question went, and goes to where it came from.
         let unchanged =
             source(entry.back)? == to && destination(entry.back)? == source(entry.there)?;
