@@ -33,7 +33,7 @@ pub struct Lease {
     /// The sockets of the published ports, until the proxy has them.
     reserved: Cell<Vec<Reserved>>,
     proxy: Cell<Option<Proxy>>,
-    _lock: Flock<File>,
+    lock: Flock<File>,
 }
 
 /// The content of a lease's file.
@@ -78,13 +78,13 @@ impl Network {
         let path = folder.join(ip.to_string());
         let file = File::create_new(&path);
         let file = file.with_context(|| format!("cannot create {}", path.display()))?;
-        let _lock = Flock::lock(file, FlockArg::LockExclusive) // who looks at it is soon done
+        let lock = Flock::lock(file, FlockArg::LockExclusive) // who looks at it is soon done
             .map_err(|(_, errno)| errno)
             .with_context(|| format!("cannot lock {}", path.display()))?;
         let ports = reserved.iter().map(|one| one.port.clone()).collect();
         let terms = Terms { cable: self.cable(ip), ports };
         let lease =
-            Lease { terms, path, reserved: Cell::new(reserved), proxy: Cell::new(None), _lock };
+            Lease { terms, path, reserved: Cell::new(reserved), proxy: Cell::new(None), lock };
         fs::write(&lease.path, serde_json::to_vec_pretty(&lease.terms)?)
             .and_then(|()| fs::write(self.folder.join("last"), ip.to_string()))
             .with_context(|| format!("cannot write {}", lease.path.display()))?;
@@ -140,13 +140,33 @@ fn files(network: &Path) -> Result<Vec<PathBuf>> {
 /// network than the one that is locked, and so nothing of it is changed.
 pub(crate) fn publish_again(network: &Path) -> Result<()> {
     for path in files(network)? {
-        let Ok(file) = File::open(&path) else { continue };
-        let lives = Flock::lock(file, FlockArg::LockSharedNonblock).is_err();
-        if let Some(Terms { cable, ports }) = read(&path).filter(|_| lives) {
-            nftables::publish(TABLE, &ports, &cable.ips())?;
+        let mut published: Option<(u64, Terms)> = None;
+        loop {
+            // It may have ended while we published, and taken nothing back that was not there yet;
+            // and another one may have its address by now.
+            let now = of_who_stays(&path).filter(|(_, terms)| !terms.ports.is_empty());
+            let number = |one: &Option<(u64, Terms)>| one.as_ref().map(|(number, _)| *number);
+            if number(&now) == number(&published) {
+                break;
+            }
+            if let Some((_, Terms { cable, .. })) = published {
+                nftables::forget(TABLE, &cable.ips())?;
+            }
+            if let Some((_, Terms { cable, ports })) = &now {
+                nftables::publish(TABLE, ports, &cable.ips())?;
+            }
+            published = now;
         }
     }
     Ok(())
+}
+
+/// The number of this file, and what it holds, if a container has it and is not about to end.
+fn of_who_stays(path: &Path) -> Option<(u64, Terms)> {
+    let file = File::open(path).ok()?;
+    let number = file.metadata().ok()?.ino();
+    let stays = Flock::lock(file, FlockArg::LockSharedNonblock).is_err();
+    Some((number, read(path).filter(|_| stays)?))
 }
 
 /// Removes what is left of a container that is no more: its link, then the file that told of it.
@@ -225,6 +245,9 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if !self.terms.ports.is_empty() {
+            // From now on nobody publishes them again: see publish_again. The lock is still held, so
+            // the address is not given to another one.
+            let _ = self.lock.relock(FlockArg::LockShared);
             let _ = nftables::forget(TABLE, &self.terms.cable.ips());
         }
         // The cable goes with the container, unless another one is still there. A place has one

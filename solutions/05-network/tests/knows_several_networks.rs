@@ -6,9 +6,11 @@ mod machines;
 use container::{Waiting, assert_refused, ip, rootfs, says, sh as run_sh};
 use harness::{Leaks, random_name};
 use machines::{
-    Machine, accept, at, connect, container as container_on, is_reachable, listen, require, sh, udp,
+    Machine, TABLE, accept, at, connect, container as container_on, is_reachable, listen, require,
+    sh, udp,
 };
 use network::networks::{FOLDER, Network, Wanted, prune};
+use network::{nftables, ports};
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::TcpListener;
@@ -31,6 +33,7 @@ harness::kernel_tests!(
     an_uplink_with_a_name_as_dockers_stays_one,
     many_at_once_make_different_networks => 120,
     in_a_table_that_is_new_all_networks_are_there_again,
+    who_ends_meanwhile_is_not_published_again,
 );
 
 fn named(name: &str) -> Wanted {
@@ -466,4 +469,37 @@ fn in_a_table_that_is_new_all_networks_are_there_again() {
         assert!(sh("nft list set inet coracle bridges").contains("co-one"));
     }
     sh("ip link delete uplink; sysctl -qw net.ipv6.conf.all.forwarding=0");
+}
+
+/// Whoever fills the table again finds them alive, but each takes its ports back by itself.
+fn who_ends_meanwhile_is_not_published_again() {
+    require("nft");
+    for _ in 0..10 {
+        let network = Network::open(&named("one")).unwrap();
+        let lease = |number| {
+            let wanted = [format!("{number}:80").parse().unwrap()];
+            let lease = network.lease(ports::reserve(&wanted).unwrap()).unwrap();
+            nftables::publish(TABLE, &lease.terms.ports, &lease.terms.cable.ips()).unwrap();
+            lease
+        };
+        let leases: Vec<_> = (7001..7021).map(lease).collect();
+        drop(network);
+        let stays = leases.len() - 1;
+        let held = std::thread::scope(|scope| {
+            let fills_again = scope.spawn(|| {
+                nftables::remove(TABLE).unwrap();
+                drop(Network::open(&named("two")).unwrap());
+            });
+            let mut leases = leases;
+            leases.drain(..stays);
+            fills_again.join().unwrap();
+            leases
+        });
+        let (listing, mark) = (sh("nft list ruleset"), "tcp . 70");
+        assert!(listing.contains(&format!("{mark}20")), "{listing}");
+        assert_eq!(listing.matches(mark).count(), 3, "IPv4 sent on, both proxied: {listing}");
+        drop(held);
+        assert!(!sh("nft list ruleset").contains(mark));
+    }
+    prune().unwrap();
 }
