@@ -14,13 +14,23 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-/// Bytes that a layer has unpacked, as a note on an error.
+/// Bytes for which there has to be room, and what they are, as a note on an error.
 #[derive(Debug)]
-struct Needs(u64);
+struct Needs(u64, &'static str);
 
 impl fmt::Display for Needs {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "unpacked the layer has {} MiB", self.0.div_ceil(1 << 20))
+        write!(f, "{} {} MiB", self.1, self.0.div_ceil(1 << 20))
+    }
+}
+
+/// The explanation, as a note on an error: whoever sees it has nothing to add.
+#[derive(Debug)]
+struct Explained(String);
+
+impl fmt::Display for Explained {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -34,14 +44,26 @@ pub(crate) fn measure(error: Error, source: &Source, blob: &Descriptor) -> Error
         Ok(io::copy(&mut archive, &mut io::sink())?)
     };
     match size() {
-        Ok(size) => error.context(Needs(size)),
+        Ok(size) => error.context(Needs(size, "unpacked the layer has")),
         Err(_) => error, // the one that we have is the one that counts
     }
 }
 
+/// If `error` says that the disk below `folder` is full, explains it to who wanted to write so many
+/// more bytes of a blob there.
+pub(crate) fn explain_full_for(error: Error, folder: &Path, rest: u64) -> Error {
+    if !is_full(&error) {
+        return error;
+    }
+    explain_full(error.context(Needs(rest, "still to come are")), folder)
+}
+
 /// If `error` says that the disk is full, adds which one, how much is free without the layer, and
-/// how much is missing.
+/// how much is missing. Who is closest to the fault explains it; others leave that as it is.
 pub(crate) fn explain_full(error: Error, folder: &Path) -> Error {
+    if error.is::<Explained>() {
+        return error;
+    }
     let (true, Ok(disk)) = (is_full(&error), statvfs(folder)) else { return error };
     let (free, files) = (disk.f_bavail * disk.f_frsize, disk.f_favail);
     let missing = error.downcast_ref::<Needs>().map(|needs| needs.0.saturating_sub(free));
@@ -50,10 +72,10 @@ pub(crate) fn explain_full(error: Error, folder: &Path) -> Error {
         None => ", and that is not enough".to_owned(),
     };
     let (mib, folder) = (free >> 20, folder.display());
-    error.context(format!(
+    error.context(Explained(format!(
         "there is no room left in {folder}\nhint: {mib} MiB and {files} files are free there now{missing}; \
          make room, or use a folder on another disk"
-    ))
+    )))
 }
 
 fn is_full(error: &Error) -> bool {

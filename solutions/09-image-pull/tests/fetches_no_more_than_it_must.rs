@@ -7,7 +7,7 @@ mod made;
 use image::Platform;
 use made::layout::{self, Compression, Layout};
 use made::mounts::{mount_tmpfs, unmount};
-use made::server::Server;
+use made::server::{Answer, Server, usual};
 use made::tar::Tar;
 use made::tree::{assert_same, look};
 use made::{Place, assert_says, large_image, names, noise, said};
@@ -16,6 +16,7 @@ use std::path::Path;
 
 harness::kernel_tests!(
     a_disk_that_is_too_small_is_known_before,
+    a_disk_that_fills_meanwhile_is_explained_too,
     ten_pulls_at_once_fetch_once => 120,
     the_next_pull_goes_on_where_a_killed_one_was => 300,
     half_a_blob_of_somebody_else_does_no_harm,
@@ -44,6 +45,35 @@ fn a_disk_that_is_too_small_is_known_before() {
     let text = said(place.pull_from(&server.image("medium")));
     assert_says(&text, &["no room left", "MiB are missing", "No space left on device"]);
     assert!(place.remains().is_empty() && place.store().images().unwrap().is_empty());
+    unmount(&store);
+}
+
+/// There was room when the download began, and somebody else has taken it.
+fn a_disk_that_fills_meanwhile_is_explained_too() {
+    let place = Place::new();
+    let store = place.path("store");
+    mount_tmpfs(&store, "size=8m");
+    let tar = Tar::new().file("large", &noise(5 << 20)).finish();
+    let layout = layout::one_image(&place.path("layout"), &[tar]);
+    let (folder, others) = (layout.folder.clone(), store.join("others"));
+    let server = Server::start(&layout.folder, move |request, _| {
+        if request.is_blob() && usual(&folder, request).len() > 5 << 20 {
+            fs::write(&others, noise(5 << 20)).unwrap();
+        }
+        Answer::Usual
+    });
+    let text = said(place.pull_from(&server.image("latest")));
+    let words = ["cannot store blob", "no room left", "MiB are missing", "No space left on"];
+    assert_says(&text, &words);
+    assert_eq!(text.matches("hint: ").count(), 1, "{text}");
+    // What has come is not fetched again when there is room.
+    fs::remove_file(store.join("others")).unwrap();
+    let half = names(&store.join("downloading"));
+    assert_eq!(half.len(), 1);
+    let from = fs::metadata(store.join("downloading").join(&half[0])).unwrap().len();
+    said(place.pull_from(&server.image("latest"))); // now it lacks room for the files in it
+    let range = format!("bytes={from}-");
+    assert!(server.requests().iter().any(|request| request.header("range") == Some(&range)));
     unmount(&store);
 }
 

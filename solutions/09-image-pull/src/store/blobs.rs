@@ -11,6 +11,7 @@
 
 use crate::Digest;
 use crate::documents::{Descriptor, LARGEST_DOCUMENT};
+use crate::room::explain_full_for;
 use crate::verified::Verified;
 use anyhow::{Context, Result, anyhow};
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, fstat, openat, stat, statvfs};
@@ -96,8 +97,11 @@ impl Blobs {
         if taken.as_ref().is_err_and(|error| is_damage(error) || is_nothing()) {
             fs::remove_file(&name)?; // nobody should go on from here
         }
-        taken.with_context(|| format!("cannot store blob {}", blob.digest))?;
-        self.put_into_place(&file, &name, &blob.digest)
+        let stored = taken.and_then(|()| self.put_into_place(&file, &name, &blob.digest));
+        let rest = || blob.size.saturating_sub(file.metadata().map_or(0, |file| file.len()));
+        stored
+            .map_err(|error| explain_full_for(error, &self.root, rest()))
+            .with_context(|| format!("cannot store blob {}", blob.digest))
     }
 
     /// It has to be on the disk before its name is: after a power cut, too, a blob that is there is
