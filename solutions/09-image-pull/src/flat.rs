@@ -6,6 +6,7 @@
 use crate::documents::Layer;
 use crate::entries::{Entry, Kind};
 use crate::markers::{is_folder, marked};
+use crate::parallel::Over;
 use crate::progress::Step;
 use crate::remove::{empty, names, remove};
 use crate::room::explain_full;
@@ -48,7 +49,7 @@ fn unpack(wanted: &Wanted, platform: &Platform, target: &Path) -> Result<Found> 
     let folder = workplace.folder()?;
     let (source, progress) = (&image.source, &wanted.progress);
     source.prepare(image.layers.iter().map(|layer| &layer.blob))?;
-    let fetch = |layer: &Layer| source.fetch(&layer.blob, progress);
+    let fetch = |layer: &Layer, over: &Over| source.fetch(&layer.blob, progress, over);
     let mut is_first = true;
     // One onto another, while those above still come.
     parallel::fetch_and_map(

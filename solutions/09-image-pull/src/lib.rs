@@ -84,7 +84,7 @@ pub fn pull(store: &Store, wanted: impl Into<Wanted>, platform: &Platform) -> Re
     let found = find(Source::open(&wanted, store.root())?, platform)?;
     let (source, progress) = (&found.source, &wanted.progress);
     source.prepare(found.layers.iter().map(|layer| &layer.blob))?; // is there room?
-    let fetch = |layer: &Layer| source.fetch(&layer.blob, progress);
+    let fetch = |layer: &Layer, over: &parallel::Over| source.fetch(&layer.blob, progress, over);
     let alone = |layer: &Layer, to: &OwnedFd| unpack_layer(source, layer, to, Pass::ALONE);
     let unpack = |layer: &Layer| progress.unpacking(store, layer, |to| alone(layer, to));
     let mut all = Vec::new(); // their folders, the lowest first

@@ -24,6 +24,7 @@ pub(crate) use download::Download;
 pub use http::Access;
 
 use crate::documents::{Descriptor, LARGEST_DOCUMENT};
+use crate::parallel::Over;
 use crate::verified::Verified;
 use crate::{Digest, Reference};
 use anyhow::{Context, Result, anyhow, ensure};
@@ -98,7 +99,8 @@ impl Registry {
         );
         let mut json = Vec::new();
         if descriptor.is_image_config() {
-            let blob = Download::start(self, descriptor, 0)?;
+            let alone = Over::default();
+            let blob = Download::start(self, descriptor, 0, &alone)?;
             Verified::new(blob, digest, Some(size)).read_to_end(&mut json)?;
         } else {
             let what = format!("cannot get manifest {digest} from {}", self.host());
@@ -110,7 +112,7 @@ impl Registry {
 
     fn manifest(&self, wanted: &str, what: &str) -> Result<(Headers, Vec<u8>)> {
         let path = format!("manifests/{wanted}");
-        patiently(|| {
+        patiently(&Over::default(), || {
             let response = self.get(&path, &[("accept", MANIFESTS)], what)?;
             let header = |name| response.header(name).map(str::to_owned);
             let docker_content_digest = header("docker-content-digest");

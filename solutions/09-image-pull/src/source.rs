@@ -10,6 +10,7 @@ pub use import::import;
 pub(crate) use layout::{Layout, read_document};
 
 use crate::documents::{Descriptor, LARGEST_DOCUMENT};
+use crate::parallel::Over;
 use crate::progress::{Progress, Step};
 use crate::registry::{Access, Download, Registry};
 use crate::store::blobs::Blobs;
@@ -18,7 +19,6 @@ use crate::{Digest, Listed, Reference};
 use anyhow::{Context, Result, bail, ensure};
 use std::io::Read;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// An image as a person asks for it, and how to go about it.
 #[derive(Debug)]
@@ -61,8 +61,6 @@ pub(crate) struct Remote {
     registry: Registry,
     blobs: Blobs,
     reference: Reference,
-    /// Set when one thing has failed: whatever else is on its way stops.
-    is_over: AtomicBool,
 }
 
 impl Source {
@@ -88,7 +86,7 @@ impl Source {
         let blobs = Blobs::open(keep)?;
         let (what, repository) = (reference.wanted(), &reference.repository);
         wanted.progress.say(&format!("{what}: Pulling from {repository}"));
-        let remote = Remote { registry, blobs, reference, is_over: false.into() };
+        let remote = Remote { registry, blobs, reference };
         Ok(Source::Registry(Box::new(remote)))
     }
 
@@ -150,8 +148,8 @@ impl Source {
         }
     }
 
-    /// Brings one layer onto this machine's disk, unless it is there.
-    pub fn fetch(&self, layer: &Descriptor, progress: &Progress) -> Result<()> {
+    /// Brings one layer onto this machine's disk, unless it is there or `over` comes first.
+    pub fn fetch(&self, layer: &Descriptor, progress: &Progress, over: &Over) -> Result<()> {
         let Source::Registry(remote) = self else { return Ok(()) };
         if remote.blobs.has(&layer.digest) {
             return Ok(());
@@ -159,22 +157,16 @@ impl Source {
         let open = |from| {
             progress.layer(&layer.digest, Step::Downloading(layer.size));
             progress.advance(&layer.digest, from);
-            Download::start(&remote.registry, layer, from)
+            Download::start(&remote.registry, layer, from, over)
         };
         let seen = |count| {
             progress.advance(&layer.digest, count);
-            if remote.is_over.load(Ordering::Relaxed) {
-                bail!("stopped, since another layer has failed");
-            }
+            ensure!(!over.is_set(), "stopped, since another layer has failed");
             Ok(())
         };
-        let fetched = remote.blobs.take_in(layer, open, seen);
-        if fetched.is_err() {
-            remote.is_over.store(true, Ordering::Relaxed);
-        } else {
-            progress.layer(&layer.digest, Step::Downloaded);
-        }
-        fetched
+        remote.blobs.take_in(layer, open, seen)?;
+        progress.layer(&layer.digest, Step::Downloaded);
+        Ok(())
     }
 
     /// The name under which the store lists what was pulled; local sources are not listed.

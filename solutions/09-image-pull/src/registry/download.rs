@@ -7,9 +7,9 @@ use super::Registry;
 use super::failure::{Failure, patiently, pause_before_next};
 use super::http::Response;
 use crate::documents::Descriptor;
+use crate::parallel::Over;
 use anyhow::{Context, Result, anyhow};
 use std::io::{self, Read};
-use std::thread::sleep;
 use ureq::BodyReader;
 
 /// A connection that brought less than this does not count as an improvement on the last one.
@@ -19,6 +19,7 @@ const PROGRESS: u64 = 256 << 10;
 pub(crate) struct Download<'a> {
     registry: &'a Registry,
     blob: &'a Descriptor,
+    over: &'a Over,
     body: BodyReader<'static>,
     /// How many bytes of the blob are behind us, and where this connection began.
     at: u64,
@@ -28,10 +29,15 @@ pub(crate) struct Download<'a> {
 }
 
 impl<'a> Download<'a> {
-    /// Asks for a blob from byte `from` on.
-    pub fn start(registry: &'a Registry, blob: &'a Descriptor, from: u64) -> Result<Self> {
-        let body = open(registry, blob, from)?;
-        Ok(Download { registry, blob, body, at: from, began_at: from, in_vain: 0 })
+    /// Asks for a blob from byte `from` on. When it is `over`, nothing is tried again.
+    pub fn start(
+        registry: &'a Registry,
+        blob: &'a Descriptor,
+        from: u64,
+        over: &'a Over,
+    ) -> Result<Self> {
+        let body = open(registry, blob, from, over)?;
+        Ok(Download { registry, blob, over, body, at: from, began_at: from, in_vain: 0 })
     }
 
     /// After a break: waits a little and goes on from where it broke.
@@ -46,9 +52,12 @@ impl<'a> Download<'a> {
                 self.registry.host()
             ))));
         };
-        sleep(pause);
+        self.over.pause(pause);
+        if self.over.is_set() {
+            return Err(broken);
+        }
         self.began_at = at;
-        self.body = open(self.registry, self.blob, at).map_err(io::Error::other)?;
+        self.body = open(self.registry, self.blob, at, self.over).map_err(io::Error::other)?;
         Ok(())
     }
 }
@@ -72,13 +81,18 @@ impl Read for Download<'_> {
     }
 }
 
-fn open(registry: &Registry, blob: &Descriptor, from: u64) -> Result<BodyReader<'static>> {
+fn open(
+    registry: &Registry,
+    blob: &Descriptor,
+    from: u64,
+    over: &Over,
+) -> Result<BodyReader<'static>> {
     let digest = &blob.digest;
     let range = format!("bytes={from}-");
     let range = [("range", range.as_str())];
     let headers = if from == 0 { &[][..] } else { &range[..] };
     let what = format!("cannot get blob {digest} from {}", registry.host());
-    patiently(|| {
+    patiently(over, || {
         let response = registry.get(&format!("blobs/{digest}"), headers, &what)?;
         let skipped = match response.status {
             206 => begin_of_range(&response, blob, from).with_context(|| what.clone())?,

@@ -5,8 +5,8 @@
 
 use super::address::Address;
 use super::retry_after;
+use crate::parallel::Over;
 use anyhow::{Error, Result, anyhow};
-use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
 /// So often is something tried, the first time included.
@@ -46,8 +46,11 @@ impl Failure {
     }
 }
 
-/// Does something until it succeeds, or fails in a way that will not pass.
-pub(crate) fn patiently<T>(mut attempt: impl FnMut() -> Result<T, Failure>) -> Result<T> {
+/// Does something until it succeeds, fails in a way that will not pass, or it is `over`.
+pub(crate) fn patiently<T>(
+    over: &Over,
+    mut attempt: impl FnMut() -> Result<T, Failure>,
+) -> Result<T> {
     let mut tries = 1;
     loop {
         let Failure { error, again } = match attempt() {
@@ -62,7 +65,10 @@ pub(crate) fn patiently<T>(mut attempt: impl FnMut() -> Result<T, Failure>) -> R
         if tries == MOST_TRIES {
             return Err(error.context(format!("tried {tries} times")));
         }
-        sleep(pause);
+        over.pause(pause);
+        if over.is_set() {
+            return Err(error);
+        }
         tries += 1;
     }
 }
@@ -142,7 +148,7 @@ mod tests {
     fn what_passes_is_tried_again_and_nothing_else() {
         let tries = |again| {
             let mut count = 0;
-            let result = patiently(|| -> Result<(), Failure> {
+            let result = patiently(&Over::default(), || -> Result<(), Failure> {
                 count += 1;
                 if count == 3 { Ok(()) } else { Err(Failure { error: anyhow!("no"), again }) }
             });
@@ -157,7 +163,9 @@ mod tests {
     #[test]
     fn patience_ends() {
         let started = Instant::now();
-        let result = patiently(|| -> Result<(), Failure> { Err(Failure::passing(anyhow!("no"))) });
+        let result = patiently(&Over::default(), || -> Result<(), Failure> {
+            Err(Failure::passing(anyhow!("no")))
+        });
         assert!(result.unwrap_err().to_string().contains("tried 5 times"));
         assert!(started.elapsed() < Duration::from_secs(5));
     }
