@@ -7,8 +7,9 @@
 
 use std::io::{self, ErrorKind, Read};
 use std::panic::resume_unwind;
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
+use std::thread::{self, Builder};
 
 /// Bytes in a buffer: enough that handing it over costs nothing beside filling it.
 const BUFFER: usize = 128 << 10;
@@ -22,15 +23,22 @@ type Piece = io::Result<(Vec<u8>, usize)>;
 /// Calls `work` with a reader of what `source` gives, while another thread reads from `source`.
 ///
 /// An error of `source` comes out of the reader in its place. When `work` returns early nothing
-/// more is read. The thread has ended when this returns; if it panicked, so does this.
-pub(crate) fn read_ahead<T>(source: impl Read + Send, work: impl FnOnce(&mut Ahead) -> T) -> T {
+/// more is read. The thread has ended when this returns; if it panicked, so does this. Where no
+/// thread is to be had (a limit on processes counts them, too), `work` reads by itself.
+pub(crate) fn read_ahead<T>(source: impl Read + Send, work: impl FnOnce(&mut dyn Read) -> T) -> T {
+    let source = Mutex::new(Some(source)); // whose thread takes it is known when there is one
+    let take = || source.lock().expect("no holder panics").take().expect("it is taken once");
     let ((used, empty), (filled, pieces)) = (channel(), channel());
     for _ in 0..BUFFERS {
         used.send(vec![0; BUFFER]).expect("its other end is here");
     }
     let mut ahead = Ahead { pieces, used, piece: Vec::new(), at: 0, end: 0, is_over: false };
     thread::scope(|scope| {
-        let reader = scope.spawn(|| read_all(source, empty, filled));
+        let read = || {
+            let source = take();
+            read_all(source, empty, filled);
+        };
+        let Ok(reader) = Builder::new().spawn_scoped(scope, read) else { return work(&mut take()) };
         let done = work(&mut ahead);
         drop(ahead); // nobody wants more: the thread ends
         reader.join().unwrap_or_else(|panic| resume_unwind(panic));
@@ -55,7 +63,7 @@ fn read_all(mut source: impl Read, empty: Receiver<Vec<u8>>, filled: Sender<Piec
 }
 
 /// The reader's end.
-pub(crate) struct Ahead {
+struct Ahead {
     pieces: Receiver<Piece>,
     used: Sender<Vec<u8>>,
     piece: Vec<u8>,
