@@ -89,9 +89,14 @@ impl Place {
         }
     }
 
-    /// Pulls what has this name into the store, with less patience than a person has.
+    /// Pulls what has this name into the store.
     pub fn pull_from(&self, source: &str) -> anyhow::Result<Image> {
-        let access = Access { insecure: false, silence: Duration::from_millis(400) };
+        self.pull_within(source, harness::patient(Duration::from_secs(5)))
+    }
+
+    /// The same, from somebody who may be silent for so long.
+    pub fn pull_within(&self, source: &str, silence: Duration) -> anyhow::Result<Image> {
+        let access = Access { insecure: false, silence };
         let source = source.into();
         let wanted = Wanted { source, access, progress: Progress::Quiet, here: None };
         image::pull(&self.store(), wanted, &Platform::host())
