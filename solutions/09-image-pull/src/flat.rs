@@ -43,7 +43,9 @@ pub fn pull_flat(wanted: impl Into<Wanted>, platform: &Platform, target: &Path) 
 }
 
 fn unpack(wanted: &Wanted, platform: &Platform, target: &Path) -> Result<Found> {
-    let workplace = Workplace::claim(target.join(WORKPLACE))?;
+    let workplace = Workplace::claim(target.join(WORKPLACE), || {
+        wanted.progress.say("Waiting for another who unpacks into the same folder");
+    })?;
     // What a registry sends lies beside the files that are made of it, and goes when they are done.
     let image = find(Source::open(wanted, workplace.path())?, platform)?;
     let folder = workplace.folder()?;

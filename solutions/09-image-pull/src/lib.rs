@@ -88,7 +88,7 @@ pub fn pull(store: &Store, wanted: impl Into<Wanted>, platform: &Platform) -> Re
     let alone = |layer: &Layer, to: &OwnedFd| unpack_layer(source, layer, to, Pass::ALONE);
     let unpack = |layer: &Layer| progress.unpacking(store, layer, |to| alone(layer, to));
     let mut all = Vec::new(); // their folders, the lowest first
-    let finish = |layer, folder| store.put_on(&mut all, source, layer, folder);
+    let finish = |layer, folder| store.put_on(&mut all, (source, progress), layer, folder);
     let bring = || parallel::fetch_and_map(&found.layers, fetch, unpack, finish);
     store.write_behind(&found.layers, bring)?; // the disk writes meanwhile
     let name = source.name(); // listed last, when all of it is here

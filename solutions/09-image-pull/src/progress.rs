@@ -16,6 +16,8 @@ use std::sync::Mutex;
 pub(crate) enum Step {
     /// It is here already, unpacked and all.
     Exists,
+    /// Another pull works on it: what that brings is enough for both.
+    Waiting,
     /// So many bytes are to come.
     Downloading(u64),
     Downloaded,
@@ -73,7 +75,8 @@ impl Progress {
         }
     }
 
-    /// Has a layer unpacked into the store, and tells how that goes.
+    /// Has a layer unpacked into the store, and tells how that goes. One that needs those below it
+    /// has no folder yet, so it is not at its end.
     pub(crate) fn unpacking(
         &self,
         store: &Store,
@@ -81,13 +84,38 @@ impl Progress {
         unpack: impl FnOnce(&OwnedFd) -> Result<()>,
     ) -> Result<Option<PathBuf>> {
         let mut end = Step::Exists;
-        let folder = store.layer(layer, |folder| {
-            end = Step::Complete;
-            self.layer(&layer.blob.digest, Step::Extracting);
-            unpack(folder)
-        })?;
+        let folder = store.layer(layer, self, self.extracting(layer, &mut end, unpack))?;
+        if folder.is_some() {
+            self.layer(&layer.blob.digest, end);
+        }
+        Ok(folder)
+    }
+
+    /// The same for a layer onto those below.
+    pub(crate) fn unpacking_on_others(
+        &self,
+        store: &Store,
+        layer: &Layer,
+        unpack: impl FnOnce(&OwnedFd) -> Result<()>,
+    ) -> Result<PathBuf> {
+        let mut end = Step::Exists;
+        let folder =
+            store.layer_on_others(layer, self, self.extracting(layer, &mut end, unpack))?;
         self.layer(&layer.blob.digest, end);
         Ok(folder)
+    }
+
+    fn extracting(
+        &self,
+        layer: &Layer,
+        end: &mut Step,
+        unpack: impl FnOnce(&OwnedFd) -> Result<()>,
+    ) -> impl FnOnce(&OwnedFd) -> Result<()> {
+        move |folder| {
+            *end = Step::Complete;
+            self.layer(&layer.blob.digest, Step::Extracting);
+            unpack(folder)
+        }
     }
 
     /// So many more bytes of a layer have come.
@@ -119,7 +147,7 @@ impl Bars {
                 bar.reset_eta();
             }
             Step::Complete | Step::Exists => bar.finish(),
-            Step::Downloaded | Step::Extracting => bar.tick(),
+            Step::Waiting | Step::Downloaded | Step::Extracting => bar.tick(),
         }
     }
 }
@@ -128,6 +156,7 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(match self {
             Step::Exists => "Already exists",
+            Step::Waiting => "Waiting for another pull that brings it",
             Step::Downloading(_) => "Downloading",
             Step::Downloaded => "Download complete",
             Step::Extracting => "Extracting",

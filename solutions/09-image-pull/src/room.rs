@@ -78,7 +78,8 @@ pub(crate) fn explain_full(error: Error, folder: &Path) -> Error {
     )))
 }
 
-fn is_full(error: &Error) -> bool {
+/// Does it say that there is no room?
+pub(crate) fn is_full(error: &Error) -> bool {
     let full = |errno: i32| [Errno::NOSPC, Errno::DQUOT].map(Errno::raw_os_error).contains(&errno);
     error.chain().any(|cause| {
         let errno = cause.downcast_ref::<Errno>().map(|errno| errno.raw_os_error());

@@ -164,7 +164,8 @@ impl Source {
             ensure!(!over.is_set(), "stopped, since another layer has failed");
             Ok(())
         };
-        remote.blobs.take_in(layer, open, seen)?;
+        let waiting = || progress.layer(&layer.digest, Step::Waiting);
+        remote.blobs.take_in(layer, open, seen, waiting)?;
         progress.layer(&layer.digest, Step::Downloaded);
         Ok(())
     }

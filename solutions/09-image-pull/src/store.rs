@@ -26,14 +26,15 @@ pub use collect::Collected;
 pub use list::{Listed, Listing};
 
 use crate::documents::Layer;
+use crate::progress::{Progress, Step};
 use crate::remove::open_folder;
-use crate::room::explain_full;
+use crate::room::{explain_full, is_full};
 use anyhow::{Context, Result};
 use blobs::Blobs;
 use rustix::fs::{CWD, FlockOperation, flock, syncfs};
 use rustix::io::retry_on_intr;
-use std::fs::{self, DirBuilder, Permissions};
-use std::io;
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -51,27 +52,33 @@ impl Store {
     ///
     /// Nobody but its owner may enter: layers hold device nodes and set-user-id programs.
     pub fn open(root: &Path) -> Result<Store> {
-        let cannot = || {
-            format!(
-                "cannot open the store {}\nhint: run it as root, or set CORACLE_ROOT to a folder of yours",
-                root.display()
-            )
-        };
+        Store::open_or_make(root).map_err(|error| {
+            let what = format!("cannot open the store {}", root.display());
+            match is_full(&error) {
+                true => explain_full(error, root).context(what),
+                false => error.context(format!(
+                    "{what}\nhint: run it as root, or set CORACLE_ROOT to a folder of yours"
+                )),
+            }
+        })
+    }
+
+    fn open_or_make(root: &Path) -> Result<Store> {
         let make = |folder: &Path| DirBuilder::new().recursive(true).mode(0o700).create(folder);
-        make(root).with_context(cannot)?;
-        fs::set_permissions(root, Permissions::from_mode(0o700)).with_context(cannot)?;
-        let lock = open_folder(CWD, root).with_context(cannot)?;
-        retry_on_intr(|| flock(&lock, FlockOperation::LockShared)).with_context(cannot)?;
+        make(root)?;
+        fs::set_permissions(root, Permissions::from_mode(0o700))?;
+        let lock = open_folder(CWD, root)?;
+        retry_on_intr(|| flock(&lock, FlockOperation::LockShared))?;
         let store = Store { root: root.to_owned(), lock };
         for folder in [store.layers(), store.chains(), store.unpacking()] {
-            make(&folder).with_context(cannot)?;
+            make(&folder)?;
         }
-        Blobs::open(root).with_context(cannot)?;
+        Blobs::open(root)?;
         for (name, text) in [
             ("oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#),
             ("index.json", r#"{"schemaVersion":2,"manifests":[]}"#),
         ] {
-            store.write_new(name, text).with_context(cannot)?;
+            store.write_new(name, text)?;
         }
         Workplace::remove_abandoned(&store.unpacking());
         Ok(store)
@@ -87,21 +94,27 @@ impl Store {
     }
 
     /// Writes a file unless it is there. Of several who do so at once one succeeds, and the file is
-    /// never seen half.
+    /// never seen half, after a power cut neither. What is left by who was killed lies among the
+    /// halves of downloads, and goes with them.
     fn write_new(&self, name: &str, text: &str) -> io::Result<()> {
         let path = self.root.join(name);
         if path.exists() {
             return Ok(());
         }
         let mine = format!("{name}.{}.{:?}", std::process::id(), std::thread::current().id());
-        let mine = self.root.join(mine);
-        fs::write(&mine, text)?;
-        let linked = fs::hard_link(&mine, &path);
-        fs::remove_file(&mine)?;
-        match linked {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-            _ => Ok(()),
-        }
+        let mine = self.blobs().coming().join(mine);
+        let write = || {
+            let mut file = File::create(&mine)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            match fs::hard_link(&mine, &path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+                linked => linked,
+            }
+        };
+        let written = write();
+        let removed = fs::remove_file(&mine);
+        written.and(removed)
     }
 
     /// The folder of a layer. If it is not there, `fill` is called with an empty one. `None`: the
@@ -109,6 +122,7 @@ impl Store {
     pub(crate) fn layer(
         &self,
         layer: &Layer,
+        progress: &Progress,
         fill: impl FnOnce(&OwnedFd) -> Result<()>,
     ) -> Result<Option<PathBuf>> {
         let dependent = self.chains().join(layer.chain_id.hex());
@@ -116,22 +130,24 @@ impl Store {
             return Ok(Some(dependent));
         }
         let folder = self.layers().join(layer.diff_id.hex());
-        dependent::or_none(self.folder(folder, layer, fill))
+        dependent::or_none(self.folder(folder, layer, progress, fill))
     }
 
     /// The folder of a layer that needs those below it, for this stack of layers alone.
     pub(crate) fn layer_on_others(
         &self,
         layer: &Layer,
+        progress: &Progress,
         fill: impl FnOnce(&OwnedFd) -> Result<()>,
     ) -> Result<PathBuf> {
-        self.folder(self.chains().join(layer.chain_id.hex()), layer, fill)
+        self.folder(self.chains().join(layer.chain_id.hex()), layer, progress, fill)
     }
 
     fn folder(
         &self,
         folder: PathBuf,
         layer: &Layer,
+        progress: &Progress,
         fill: impl FnOnce(&OwnedFd) -> Result<()>,
     ) -> Result<PathBuf> {
         if folder.exists() {
@@ -139,7 +155,8 @@ impl Store {
         }
         let unpack = || -> Result<()> {
             let name = folder.file_name().expect("it ends in a digest");
-            let workplace = Workplace::claim(self.unpacking().join(name))?;
+            let waiting = || progress.layer(&layer.blob.digest, Step::Waiting);
+            let workplace = Workplace::claim(self.unpacking().join(name), waiting)?;
             if folder.exists() {
                 return Ok(()); // somebody else was faster while we waited for the lock
             }

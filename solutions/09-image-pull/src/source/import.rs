@@ -25,7 +25,7 @@ pub fn import(store: &Store, wanted: impl Into<Wanted>, platform: &Platform) -> 
             io::copy(&mut (&mut reader).take(from), &mut io::sink())?;
             Ok(reader)
         };
-        blobs.take_in(blob, open, |_| Ok(()))?;
+        blobs.take_in(blob, open, |_| Ok(()), || ())?;
     }
     let listing = store.list(&name, &found.manifest, &found.manifest.digest)?;
     let listed = store.find(&name.to_string())?.context("it is not in the list any more")?;

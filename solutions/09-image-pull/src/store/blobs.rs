@@ -15,7 +15,7 @@ use crate::room::explain_full_for;
 use crate::verified::Verified;
 use anyhow::{Context, Result, anyhow};
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, fstat, openat, stat, statvfs};
-use rustix::io::retry_on_intr;
+use rustix::io::{Errno, retry_on_intr};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::DirBuilderExt;
@@ -66,21 +66,22 @@ impl Blobs {
     pub fn add(&self, digest: &Digest, bytes: &[u8]) -> Result<()> {
         let size = bytes.len() as u64;
         let blob = Descriptor::new(String::new(), digest.clone(), size);
-        self.take_in(&blob, |from| Ok(&bytes[from as usize..]), |_| Ok(()))
+        self.take_in(&blob, |from| Ok(&bytes[from as usize..]), |_| Ok(()), || ())
     }
 
     /// Takes in a blob, unless it is here. `fetch` opens it from a byte on; `seen` is told of each
-    /// piece that came, and may stop it all.
+    /// piece that came, and may stop it all. `waiting` is told that somebody else brings it.
     pub fn take_in<R: Read>(
         &self,
         blob: &Descriptor,
         fetch: impl Fn(u64) -> Result<R>,
         seen: impl Fn(u64) -> Result<()>,
+        waiting: impl Fn(),
     ) -> Result<()> {
         if self.has(&blob.digest) {
             return Ok(());
         }
-        let Some(mut file) = self.lock(&blob.digest)? else { return Ok(()) };
+        let Some(mut file) = self.lock(&blob.digest, waiting)? else { return Ok(()) };
         let name = self.coming().join(blob.digest.hex());
         let mut begun = file.metadata()?.len();
         if begun > blob.size {
@@ -114,13 +115,21 @@ impl Blobs {
     }
 
     /// The file of a blob that comes, locked. `None`: it has come while we waited for the lock.
-    fn lock(&self, digest: &Digest) -> Result<Option<File>> {
+    fn lock(&self, digest: &Digest, waiting: impl Fn()) -> Result<Option<File>> {
         let path = self.coming().join(digest.hex());
         let cannot = || format!("cannot open {}", path.display());
         loop {
             let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let file = openat(CWD, &path, flags, Mode::RUSR | Mode::WUSR).with_context(cannot)?;
-            retry_on_intr(|| flock(&file, FlockOperation::LockExclusive)).with_context(cannot)?;
+            let lock = |how| retry_on_intr(|| flock(&file, how));
+            match lock(FlockOperation::NonBlockingLockExclusive) {
+                Err(Errno::WOULDBLOCK) => {
+                    waiting();
+                    lock(FlockOperation::LockExclusive)
+                }
+                locked => locked,
+            }
+            .with_context(cannot)?;
             if self.has(digest) {
                 // Who had the lock has renamed it; this one is empty and nobody's.
                 let _ = fs::remove_file(&path);

@@ -6,6 +6,7 @@
 //! ChainID").
 
 use crate::documents::Layer;
+use crate::progress::Progress;
 use crate::source::Source;
 use crate::unpack::{NeedsBelow, Pass};
 use crate::{Store, unpack_layer};
@@ -26,7 +27,7 @@ impl Store {
     pub(crate) fn put_on(
         &self,
         below: &mut Vec<PathBuf>,
-        source: &Source,
+        (source, progress): (&Source, &Progress),
         layer: &Layer,
         folder: Option<PathBuf>,
     ) -> Result<()> {
@@ -34,7 +35,7 @@ impl Store {
         let unpack = |folder: &OwnedFd| unpack_layer(source, layer, folder, pass);
         let folder = match folder {
             Some(folder) => folder,
-            None => self.layer_on_others(layer, unpack)?,
+            None => progress.unpacking_on_others(self, layer, unpack)?,
         };
         below.push(folder);
         Ok(())

@@ -20,8 +20,9 @@ pub(crate) struct Workplace {
 }
 
 impl Workplace {
-    /// Makes and locks the folder `path`, empty; waits while another process has it.
-    pub fn claim(path: PathBuf) -> Result<Workplace> {
+    /// Makes and locks the folder `path`, empty; waits while another process has it, after `waiting`
+    /// has told of it.
+    pub fn claim(path: PathBuf, waiting: impl Fn()) -> Result<Workplace> {
         loop {
             // Others can do without it: it is theirs alone who make it.
             match DirBuilder::new().mode(0o700).create(&path) {
@@ -30,7 +31,15 @@ impl Workplace {
                 }
                 _ => {}
             }
-            if let Some(lock) = lock(&path, FlockOperation::LockExclusive)? {
+            let free = lock(&path, FlockOperation::NonBlockingLockExclusive)?;
+            let locked = match free {
+                None if path.exists() => {
+                    waiting();
+                    lock(&path, FlockOperation::LockExclusive)?
+                }
+                free => free,
+            };
+            if let Some(lock) = locked {
                 empty(&lock).with_context(|| format!("cannot clear {}", path.display()))?;
                 return Ok(Workplace { path, lock });
             }
