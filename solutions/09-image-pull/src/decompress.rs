@@ -1,8 +1,11 @@
 //! Undoes a layer's compression: gzip, zstd or none.
 
+mod windows;
+
 use anyhow::{Context, Result};
 use flate2::bufread::MultiGzDecoder;
 use std::io::{self, BufRead, BufReader, Read};
+use windows::Windows;
 
 /// Bytes between the file and the decoder: few calls, and still a fraction of a processor's cache.
 const BUFFER: usize = 128 << 10;
@@ -19,6 +22,8 @@ const ALWAYS_ALLOWED: u64 = 64 << 20;
 /// Looks at the first bytes of `blob`, which has `size` bytes, and returns a reader of what was
 /// compressed. It fails where more comes out than an honest layer holds.
 ///
+/// A decoder has 8 MiB of memory, or 128 MiB in one layer at a time (`windows.rs`).
+///
 /// Compressed files may be several put end to end: pigz and stargz make such gzip files, and
 /// zstd:chunked such zstd files.
 pub(crate) fn decompress<'a>(
@@ -30,7 +35,7 @@ pub(crate) fn decompress<'a>(
     let inner: Box<dyn Read + Send + 'a> = match first {
         [0x1f, 0x8b, ..] => Box::new(MultiGzDecoder::new(blob)),
         [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => {
-            Box::new(zstd::Decoder::with_buffer(blob).context("cannot start zstd")?)
+            Box::new(zstd::Decoder::with_buffer(Windows::new(blob)).context("cannot start zstd")?)
         }
         _ => Box::new(blob),
     };
