@@ -5,6 +5,8 @@
 
 pub use harness::success;
 use harness::{AND_WAIT, Output, bin, run};
+use std::fs::File;
+use std::net::TcpListener;
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -96,4 +98,23 @@ impl DerefMut for Waiting {
     fn deref_mut(&mut self) -> &mut harness::Waiting {
         &mut self.0
     }
+}
+
+/// Listens in a container on all of its addresses.
+pub fn serve(waiting: &Waiting, port: u16) -> TcpListener {
+    within(waiting, || TcpListener::bind(("::", port)).unwrap())
+}
+
+/// Does something in its network: sockets made there stay there.
+pub fn within<T>(waiting: &Waiting, act: impl FnOnce() -> T) -> T {
+    let enter = |path: &str| {
+        let namespace = File::open(path).unwrap();
+        nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+    };
+    let ours = format!("/proc/{}/ns/net", std::process::id());
+    let ours = File::open(ours).unwrap();
+    enter(&format!("/proc/{}/ns/net", waiting.pid));
+    let outcome = act();
+    nix::sched::setns(ours, nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+    outcome
 }

@@ -182,6 +182,15 @@ impl Drop for Tidy {
     }
 }
 
+/// A machine behind a cable, which knows the way to everybody here.
+pub fn far() -> Machine {
+    sh("ip link set lo up; sysctl -qw net.ipv6.conf.all.forwarding=1");
+    let addresses = [("198.51.100.1/24", "198.51.100.9/24"), ("2001:db8::1/64", "2001:db8::9/64")];
+    let far = Machine::cabled("uplink", addresses);
+    far.sh("ip route add default via 198.51.100.1; ip route add default via 2001:db8::1");
+    far
+}
+
 /// Our table.
 pub const TABLE: &str = "coracle";
 
