@@ -37,7 +37,7 @@ impl Container {
     /// nothing exists that is not written down.
     pub fn create(request: &Request, image: &Image, mut share: Share) -> Result<Container> {
         let registry = lock_registry()?;
-        let name = name::choose(request.name.as_deref(), &registry::sweep()?)?;
+        let name = name::choose(request.name.as_deref(), &registry::names()?)?;
         let id = random::id()?;
         let cgroups = share.plan(&id)?;
         let run = run_folder().join(&id);
@@ -66,7 +66,7 @@ impl Container {
             user_mode: None,
             exposed: Vec::new(),
         };
-        let written = state.write(&run);
+        let written = state.write(&run).and_then(|()| state.write_name(&run));
         let keep = Cell::new(false);
         let container = Container { state, folder, run, share, keep, _lock: lock };
         drop(registry); // an error from here on removes the container, which takes that lock again

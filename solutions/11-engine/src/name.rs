@@ -1,6 +1,7 @@
 //! Names of containers: those that people give, and those that we make up.
 
-use crate::{State, random};
+use crate::random;
+use crate::state::Named;
 use anyhow::{Result, bail};
 
 /// Checks a name as docker does: letters, digits, `_`, `.` and `-`, the first a letter or digit.
@@ -18,13 +19,13 @@ pub(crate) fn parse(name: &str) -> Result<String, String> {
 }
 
 /// The name that was asked for, if nobody else has it, else one that nobody has.
-pub(crate) fn choose(wanted: Option<&str>, others: &[State]) -> Result<String> {
+pub(crate) fn choose(wanted: Option<&str>, others: &[Named]) -> Result<String> {
     let Some(name) = wanted else { return unused(others) };
     match others.iter().find(|other| other.name == name) {
         None => Ok(name.to_owned()),
         Some(other) => bail!(
             "the name {name} is taken by container {}\nhint: choose another, or remove that one: coracle rm {name}",
-            other.short_id()
+            &other.id[..12]
         ),
     }
 }
@@ -53,7 +54,7 @@ const WHO: [&str; 16] = [
 ];
 
 /// Two words, and a number once those are used up.
-fn unused(others: &[State]) -> Result<String> {
+fn unused(others: &[Named]) -> Result<String> {
     for attempt in 0_u32.. {
         let [how, who] = random::bytes::<2>()?.map(|byte| usize::from(byte) % 16);
         let number = if attempt < 10 { String::new() } else { attempt.to_string() };

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! /run/coracle/ID/state.json         what it is and how it is; written first, removed last
+//! /run/coracle/ID/name               a link to its name, so that names are compared without reading
 //! /var/lib/coracle/containers/ID/    its upper layer and overlayfs's workbench
 //! /sys/fs/cgroup/…/coracle/ID/       its cgroup; state.json has the folders
 //! ```
@@ -13,7 +14,7 @@
 //! after it. `/run/coracle` itself is locked while names are compared and folders in it come and
 //! go.
 
-use crate::state::{State, Status};
+use crate::state::{Named, State, Status};
 use anyhow::{Context, Result, bail, ensure};
 use cgroups::{Group, Ledger};
 use network::ports::Published;
@@ -125,7 +126,20 @@ fn find(wanted: &str) -> Result<State> {
 /// Reads all states, and tidies up after programs that were killed. To be called with the registry
 /// locked. A container that can't be tidied up is no reason to stop: it is listed as dead.
 pub(crate) fn sweep() -> Result<Vec<State>> {
-    let mut states = Vec::new();
+    sweep_and(|run, id| State::read(run, id).ok().flatten(), |state| state)
+}
+
+/// The same for who wants the names alone: a container that runs need not be read for that.
+pub(crate) fn names() -> Result<Vec<Named>> {
+    sweep_and(State::name_of, |state| Named { id: state.id, name: state.name })
+}
+
+/// Looks at those that run, and at what was found of those that do not.
+fn sweep_and<T>(
+    running: impl Fn(&Path, &str) -> Option<T>,
+    ended: impl Fn(State) -> T,
+) -> Result<Vec<T>> {
+    let mut all = Vec::new();
     let runs = run_folder();
     for entry in fs::read_dir(&runs).with_context(|| format!("cannot read {}", runs.display()))? {
         let entry = entry?;
@@ -138,14 +152,14 @@ pub(crate) fn sweep() -> Result<Vec<State>> {
         }
         // The lock first: what was read before could be the state before its holder's last word.
         match lock(&entry.path(), FlockArg::LockExclusiveNonblock)? {
-            None => states.extend(State::read(&entry.path(), &id).ok().flatten()),
+            None => all.extend(running(&entry.path(), &id)),
             Some(_held) => {
                 let swept = after_its_program(&entry.path(), &id);
-                states.extend(swept.unwrap_or_else(|_| Some(State::unreadable(&id))));
+                all.extend(swept.unwrap_or_else(|_| Some(State::unreadable(&id))).map(&ended));
             }
         }
     }
-    Ok(states)
+    Ok(all)
 }
 
 /// What is left of a container that nobody runs any more, after tidying up; `None` for nothing.

@@ -10,7 +10,14 @@ use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+
+/// A container and its name.
+pub(crate) struct Named {
+    pub id: String,
+    pub name: String,
+}
 
 /// The content of `state.json`. Fields may be added; none changes its meaning.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -119,6 +126,21 @@ impl State {
         fs::write(&new, serde_json::to_vec_pretty(self)?)
             .and_then(|()| fs::rename(&new, &path))
             .with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Writes the name, which never changes, once more where it is read in one call.
+    pub(crate) fn write_name(&self, run: &Path) -> Result<()> {
+        let path = run.join("name");
+        symlink(&self.name, &path).with_context(|| format!("cannot make {}", path.display()))
+    }
+
+    /// The name alone; from the record, if its program was killed or is about to write it.
+    pub(crate) fn name_of(run: &Path, id: &str) -> Option<Named> {
+        let name = fs::read_link(run.join("name"))
+            .ok()
+            .and_then(|name| name.into_os_string().into_string().ok());
+        let name = name.or_else(|| Some(State::read(run, id).ok()??.name))?;
+        Some(Named { id: id.to_owned(), name })
     }
 
     /// What there is to say of a container whose record can't be read.
