@@ -22,7 +22,7 @@ in_lab() { # seconds, script
 }
 
 # shellcheck disable=SC2016 # it is for the shell in there
-in_lab 120 'inside mount-namespace next-kernel; echo "next-kernel $?"
+in_lab 300 'inside mount-namespace next-kernel; echo "next-kernel $?"
   inside mount-namespace overwrite; echo "overwrite $?"
   head -c 11 "$(findmnt -no SOURCE /lab)"; echo
   inside mount-namespace restart; echo "the machine lives"
@@ -37,7 +37,7 @@ in_lab 25 'inside mount-namespace fork-bomb & sleep 4; for _ in 1 2 3 4 5; do /b
 ! has "the machine lives" || fail "chapter 02: a fork bomb should stop the machine:"
 
 # shellcheck disable=SC2016 # it is for the shell in there
-in_lab 120 'for word in next-kernel overwrite restart sysrq; do inside confinement $word; echo "$word $?"; done
+in_lab 300 'for word in next-kernel overwrite restart sysrq; do inside confinement $word; echo "$word $?"; done
   head -c 11 "$(findmnt -no SOURCE /lab)" | tr -d "\0"; echo
   inside cgroups --pids 50 fork-bomb & sleep 4; for _ in 1 2 3 4 5; do /bin/true || exit; done; echo "the machine lives"
   kill -KILL $!; wait'
