@@ -76,8 +76,8 @@ use verified::Verified;
 
 /// Brings the image that is `wanted` for `platform` into the store.
 ///
-/// Layers come and are unpacked in parallel; what is there already is neither fetched nor read
-/// again. Images on this machine's disk are unpacked from where they are. No thread is left then.
+/// Layers come and are unpacked in parallel; one that needs those below it waits for them. What is
+/// on this machine's disk is not fetched, what is in the store not even read. No thread is left.
 // ANCHOR: pull
 pub fn pull(store: &Store, wanted: impl Into<Wanted>, platform: &Platform) -> Result<Image> {
     let wanted = wanted.into();

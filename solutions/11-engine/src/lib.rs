@@ -105,7 +105,7 @@ pub fn run(request: &Request) -> Result<u8> {
             container.share().mount(root)?; //           its limits, to be read
             request.devices.iter().try_for_each(|device| device.make(root))?;
             identity::mqueue(root)?; //                  the mailboxes of our own IPC namespace
-            identity::names(hostname, None)?; //           of our own UTS namespace
+            identity::names(hostname, None)?; //         of our own UTS namespace
             request.rights.show(root)?; //               --privileged: the whole machine
             request.volumes.iter().try_for_each(|volume| volume.mount(root))?;
             request.rights.hide(root)?; //               what knows or changes the whole machine
