@@ -38,15 +38,18 @@ pub enum Answer {
     Stream(Box<dyn FnOnce(&mut TcpStream)>),
 }
 
-/// An answer with a status and headers, one a line, and a body.
+/// An answer with a status and headers, one a line, and a body. It says that the connection ends
+/// with it: whoever is not told asks for the next thing on the same one, and loses the race with
+/// its end on a busy machine.
 pub fn answer(status: u16, headers: &str, body: &[u8]) -> Answer {
-    let mut bytes = head(status, headers, body.len());
+    let mut bytes = head(status, &format!("{headers}\nConnection: close"), body.len());
     bytes.extend(body);
     Answer::Raw(bytes)
 }
 
 pub fn head(status: u16, headers: &str, length: usize) -> Vec<u8> {
-    let headers: String = headers.lines().map(|line| format!("{}\r\n", line.trim())).collect();
+    let lines = headers.lines().map(str::trim).filter(|line| !line.is_empty());
+    let headers: String = lines.map(|line| format!("{line}\r\n")).collect();
     format!("HTTP/1.1 {status} Said\r\n{headers}Content-Length: {length}\r\n\r\n").into_bytes()
 }
 
