@@ -72,6 +72,7 @@ serve() { # the PID of a sudo
   [ ! -d "/proc/$1" ] || echo $status > "$work/said/$1"
 }
 {
+  ulimit -c 0 # as sudo does, and a root without CAP_SYS_RESOURCE can't take it back
   exec 3<> "$work/requests"
   while read -r request <&3; do serve "$request" & done
 } 2> /dev/null &
