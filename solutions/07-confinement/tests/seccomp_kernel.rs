@@ -23,6 +23,7 @@ harness::kernel_tests!(
     a_program_over_255_instructions_jumps_to_the_right_place => 120,
     the_kernel_counts_the_filter,
     without_the_right_to_it_the_error_says_what_is_missing,
+    the_kernel_takes_the_flags_of_any_profile,
     a_supervisor_is_asked,
     where_a_filter_hides_clone3_a_process_is_started_all_the_same,
 );
@@ -222,10 +223,35 @@ fn without_the_right_to_it_the_error_says_what_is_missing() {
     assert_eq!(process::wait(&child.unwrap()).unwrap(), 7);
 }
 
+/// What a profile gets that says nothing of flags.
+const SPEC_ALLOW: u32 = 4;
+
+/// Some go only with others, and the kernel refuses the rest.
+fn the_kernel_takes_the_flags_of_any_profile() {
+    let names = ["TSYNC", "LOG", "SPEC_ALLOW", "WAIT_KILLABLE_RECV"];
+    for (mask, action) in (0..16).flat_map(|mask| [(mask, "ERRNO"), (mask, "NOTIFY")]) {
+        let chosen = names.iter().enumerate().filter(|(bit, _)| mask & (1 << bit) != 0);
+        let flags: Vec<String> =
+            chosen.map(|(_, name)| format!("\"SECCOMP_FILTER_FLAG_{name}\"")).collect();
+        let filter = of(&format!(
+            r#"{{"defaultAction": "SCMP_ACT_ALLOW", "flags": [{}], "syscalls": [
+                {{"names": ["setsid"], "action": "SCMP_ACT_{action}"}}]}}"#,
+            flags.join(", ")
+        ));
+        if behind(&filter, || Ok(3)).map_err(|error| format!("{error:#}")) != Ok(3) {
+            let kernel = Machine::this(Set(0)).unwrap().kernel;
+            let is_too_old = mask & 8 != 0 && action == "NOTIFY" && kernel < (5, 19);
+            assert!(is_too_old, "{action} and {flags:?}: {:?}", behind(&filter, || Ok(3)));
+        }
+    }
+    assert_eq!(of(r#"{"defaultAction": "SCMP_ACT_ALLOW", "flags": []}"#).flags, 0);
+    assert_eq!(of(r#"{"defaultAction": "SCMP_ACT_ALLOW"}"#).flags, SPEC_ALLOW);
+}
+
 fn a_supervisor_is_asked() {
     let filter = of(r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
         {"names": ["setsid"], "action": "SCMP_ACT_NOTIFY"}]}"#);
-    assert_eq!(filter.flags, sys::NEW_LISTENER);
+    assert_eq!(filter.flags, SPEC_ALLOW | sys::NEW_LISTENER);
     let supervise = || {
         let listener = filter.load()?.context("no descriptor came back")?;
         let asked = |milliseconds: u16| -> Result<bool> {

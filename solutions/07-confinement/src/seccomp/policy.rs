@@ -16,7 +16,7 @@ use super::architecture::Architecture;
 use super::condition::Condition;
 use super::machine::Machine;
 use super::multiplexed::other_way;
-use super::profile::{Argument, Entry, Profile};
+use super::profile::{Argument, Entry, Profile, flags};
 use super::ranges::{Calls, Range, ranges};
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
@@ -93,8 +93,8 @@ impl Profile {
             table.push(Calls { architecture, known, fates });
         }
         let table = |(word, calls): (u32, Vec<Calls>)| (word, ranges(&calls, default));
-        let flags = self.flags.iter().flatten().fold(0, |all, flag| all | *flag as u32);
         let notifies = rules.iter().any(|rule| rule.action == Action::Notify);
+        let flags = flags(self.flags.as_deref(), notifies);
         Ok(Policy { tables: tables.into_iter().map(table).collect(), flags, notifies })
     }
 

@@ -5,7 +5,7 @@
 //! the filter for the usual capabilities is made beforehand, in `standard_x86_64.rs` and
 //! `standard_aarch64.rs`, and a test keeps them up to date.
 
-use super::{Filter, Machine, Profile, compile};
+use super::{Filter, Machine, Profile, compile, profile};
 use anyhow::Result;
 use std::borrow::Cow;
 use xray::capabilities::{self, Set};
@@ -42,7 +42,8 @@ pub const WITH_RULES: [&str; 13] = [
 pub fn filter(capabilities: Set) -> Result<Filter> {
     let number = |name: &&str| capabilities::number(name).unwrap_or_default();
     if WITH_RULES.iter().map(number).all(|number| capabilities.0 & 1 << number == 0) {
-        return Ok(Filter { program: Cow::Borrowed(compiled::PROGRAM), flags: 0 });
+        let program = Cow::Borrowed(compiled::PROGRAM);
+        return Ok(Filter { program, flags: profile::flags(None, false) });
     }
     compile(&Profile::parse(JSON)?.policy(&Machine::this(capabilities)?)?)
 }
