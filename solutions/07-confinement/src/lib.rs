@@ -69,6 +69,7 @@ pub fn confine(confinement: &Confinement, user: &User) -> Result<()> {
     } else {
         filter.iter().try_for_each(load)?; //          takes CAP_SYS_ADMIN
         drop_capabilities(capabilities.of(user)) //    takes CAP_SETPCAP
+            .map_err(|error| seccomp::perhaps_refused(error, filter))
     }
 }
 // ANCHOR_END: confine

@@ -132,6 +132,17 @@ impl Filter {
     // ANCHOR_END: load
 }
 
+/// Adds to an error of a call that was made behind the filter that it may be the filter's.
+pub(crate) fn perhaps_refused(error: anyhow::Error, filter: &Option<Filter>) -> anyhow::Error {
+    if filter.is_none() {
+        return error;
+    }
+    error.context(
+        "behind the seccomp filter\nhint: without no-new-privileges a profile has to let prctl and \
+         capset through; with --security-opt no-new-privileges it is loaded after them",
+    )
+}
+
 fn explain(error: std::io::Error) -> anyhow::Error {
     let hint = match error.raw_os_error().map(Errno::from_raw) {
         Some(Errno::EACCES) => "\nhint: it takes CAP_SYS_ADMIN, or no_new_privs before it",

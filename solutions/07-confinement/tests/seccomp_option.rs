@@ -13,6 +13,7 @@ harness::kernel_tests!(
     an_init_is_behind_the_filter_too,
     the_kernels_answers_are_those_of_the_profile,
     a_bad_profile_is_named_before_anything_runs,
+    a_refusal_of_a_call_that_nobody_knows_is_told,
 );
 
 fn temporary(name: &str) -> PathBuf {
@@ -112,6 +113,17 @@ fn a_bad_profile_is_named_before_anything_runs() {
             ),
             "SCMP_ACT_NOTIFY",
         ),
+        (
+            profile(r#"{"defaultAction": "SCMP_ACT_ERRNO"}"#),
+            "lets neither execve nor write through",
+        ),
+        (
+            profile(
+                r#"{"defaultAction": "SCMP_ACT_ALLOW",
+                    "syscalls": [{"names": ["capset"], "action": "SCMP_ACT_ERRNO"}]}"#,
+            ),
+            "hint: without no-new-privileges a profile has to let prctl and capset through",
+        ),
         ("apparmor=none".into(), "seccomp=unconfined, seccomp=builtin, seccomp=FILE"),
     ];
     for (option, text) in bad {
@@ -120,4 +132,23 @@ fn a_bad_profile_is_named_before_anything_runs() {
         assert_eq!(output.stdout, "", "{option}");
         assert!(output.stderr.contains(text), "{option}: {}", output.stderr);
     }
+}
+
+/// In a list of what is allowed it does no harm. In one of what is refused it leaves a call open.
+fn a_refusal_of_a_call_that_nobody_knows_is_told() {
+    let names = r#"["mkdir", "s390_pci_mmio_read", "mkdirr"]"#;
+    let with = |default: &str, action: &str| {
+        let option = profile(&format!(
+            r#"{{"defaultAction": "{default}", "syscalls": [
+                 {{"names": {names}, "action": "{action}"}},
+                 {{"names": ["sync"], "action": "SCMP_ACT_ERRNO"}}]}}"#
+        ));
+        confinement(&["--security-opt", &option], "echo ran")
+    };
+    let output = with("SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO");
+    assert_eq!(output.stdout, "ran\n", "{output:?}");
+    assert!(output.stderr.contains("refuses mkdirr, and no call has this name here"), "{output:?}");
+    assert!(!output.stderr.contains("refuses mkdir,"), "{output:?}");
+    let allowing = with("SCMP_ACT_ALLOW", "SCMP_ACT_LOG");
+    assert_eq!((&*allowing.stdout, &*allowing.stderr), ("ran\n", ""), "{allowing:?}");
 }

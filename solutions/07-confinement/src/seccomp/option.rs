@@ -2,6 +2,7 @@
 
 use super::{Filter, Machine, Profile, compile, standard};
 use anyhow::{Context, Result, ensure};
+use std::io::{Write, stderr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use xray::capabilities::Set;
@@ -81,6 +82,21 @@ pub fn filter(
                  hint: no container of these chapters has one yet; allow the call or refuse it",
                 place()
             );
+            ensure!(
+                !(policy.refuses("execve") && policy.refuses("write")),
+                "{} lets neither execve nor write through: no command could be started, and no \
+                 error be told\n\
+                 hint: let through what a command needs to begin, to run and to end",
+                place()
+            );
+            for name in profile.unknown_refusals() {
+                // Not `eprintln!`, which panics where standard error is full or gone.
+                let _ = writeln!(
+                    stderr(),
+                    "warning: {} refuses {name}, and no call has this name here: nothing is refused",
+                    place()
+                );
+            }
             compile(&policy).with_context(place).map(Some)
         }
     }

@@ -11,7 +11,7 @@
 //! - Two conditions on one argument are alternatives, while all others must be true together: the
 //!   first runtimes did so, and profiles rely on it (`matchCall` of runc, libcontainer/seccomp).
 
-use super::action::{Action, ErrnoRet};
+use super::action::{self, Action, ErrnoRet};
 use super::architecture::Architecture;
 use super::condition::Condition;
 use super::machine::Machine;
@@ -48,6 +48,19 @@ pub struct Rule {
     pub conditions: Vec<Condition>,
     /// The answer.
     pub action: Action,
+}
+
+impl Policy {
+    /// Is a call of this program's own architecture refused, whatever its arguments are?
+    pub fn refuses(&self, name: &str) -> bool {
+        let Some(number) = Architecture::NATIVE.number(name) else { return false };
+        let own = self.tables.iter().find(|(word, _)| *word == Architecture::NATIVE.word());
+        let range = own.and_then(|(_, all)| all.iter().rfind(|range| range.first <= number));
+        let open = |action: Action| action.lets_through() || action == Action::Notify;
+        range.is_some_and(|Range { fate, .. }| {
+            !open(fate.otherwise) && fate.rules.iter().all(|rule| !open(rule.action))
+        })
+    }
 }
 
 impl Fate {
@@ -96,6 +109,20 @@ impl Profile {
         let notifies = rules.iter().any(|rule| rule.action == Action::Notify);
         let flags = flags(self.flags.as_deref(), notifies);
         Ok(Policy { tables: tables.into_iter().map(table).collect(), flags, notifies })
+    }
+
+    /// The calls that it refuses and that nobody knows, where what is not listed is let through: so
+    /// they are, too, under the name that was perhaps meant.
+    pub fn unknown_refusals(&self) -> Vec<&str> {
+        use Architecture::{Aarch64, Arm, X86, X86_64};
+        let opens = |name: action::Name| {
+            name.action(ErrnoRet::default()).is_ok_and(|action| action.lets_through())
+        };
+        let is_known =
+            |name: &&str| [X86_64, X86, Aarch64, Arm].iter().any(|a| a.number(name).is_some());
+        let entries = self.syscalls.iter().flatten();
+        let refusing = entries.filter(|entry| opens(self.default_action) && !opens(entry.action));
+        refusing.flat_map(Entry::names).filter(|name| !name.is_empty() && !is_known(name)).collect()
     }
 
     /// Those whose calls can come: the machine's own, and what else the profile lists.
