@@ -4,13 +4,16 @@ use crate::limits::{Io, IoLimit, Limits};
 use crate::{cpu_list, size};
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::stat::{SFlag, major, minor, stat};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Docker's lowest limit of memory, in MiB: below it hardly a program starts.
 const LOWEST_MIB: u64 = 6;
 
 /// The period of `--cpus` and the kernel's own, in microseconds.
 const PERIOD: u64 = 100_000;
+
+/// More processes the kernel can't number on any machine: `PID_MAX_LIMIT` of linux/threads.h.
+const MOST_PIDS: u64 = 4_194_304;
 
 /// The limits of a container.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -33,13 +36,13 @@ pub struct Options {
     #[arg(long, value_name = "NUMBER", value_parser = quota)]
     pub cpus: Option<u64>,
     /// The period of --cpu-quota, in microseconds [default: 100000]
-    #[arg(long, value_name = "MICROSECONDS")]
+    #[arg(long, value_name = "MICROSECONDS", value_parser = whole, allow_hyphen_values = true)]
     pub cpu_period: Option<u64>,
     /// CPU time in each period at most, in microseconds
     #[arg(long, value_name = "MICROSECONDS", allow_hyphen_values = true)]
     pub cpu_quota: Option<i64>,
     /// Weight among those that want the same CPU [default: 1024]
-    #[arg(short = 'c', long, value_name = "WEIGHT")]
+    #[arg(short = 'c', long, value_name = "WEIGHT", value_parser = whole, allow_hyphen_values = true)]
     pub cpu_shares: Option<u64>,
     /// The CPUs to run on, such as 0-3,7
     #[arg(long, value_name = "LIST")]
@@ -51,7 +54,7 @@ pub struct Options {
     #[arg(long, visible_alias = "pids", value_name = "NUMBER", allow_hyphen_values = true)]
     pub pids_limit: Option<i64>,
     /// Weight among those that want the same disk, 10 to 1000
-    #[arg(long, value_name = "WEIGHT")]
+    #[arg(long, value_name = "WEIGHT", value_parser = whole, allow_hyphen_values = true)]
     pub blkio_weight: Option<u64>,
     /// Bytes a second to read from a disk
     #[arg(long, value_name = "DISK:SIZE")]
@@ -180,8 +183,11 @@ impl Options {
     fn pids(&self) -> Result<Option<u64>> {
         let pids = self.pids_limit.filter(|count| *count != 0 && *count != -1);
         pids.map(|count| {
-            u64::try_from(count).ok().with_context(|| {
-                format!("--pids-limit {count} is no number of processes\nhint: -1 is any number")
+            u64::try_from(count).ok().filter(|count| *count <= MOST_PIDS).with_context(|| {
+                format!(
+                    "--pids-limit {count} is no number of processes\n\
+                     hint: -1 is any number, {MOST_PIDS} the highest"
+                )
             })
         })
         .transpose()
@@ -240,7 +246,16 @@ fn io_limit(text: &str, what: Io) -> Result<IoLimit> {
     let file = stat(path).with_context(|| format!("cannot look at {path}"))?;
     let kind = SFlag::from_bits_truncate(file.st_mode) & SFlag::S_IFMT;
     ensure!(kind == SFlag::S_IFBLK, "{path} is no disk\nhint: lsblk lists those of this machine");
-    Ok(IoLimit { disk: (major(file.st_rdev), minor(file.st_rdev)), what, rate })
+    let (major, minor) = (major(file.st_rdev), minor(file.st_rdev));
+    let part = PathBuf::from(format!("/sys/dev/block/{major}:{minor}"));
+    if part.join("partition").exists() {
+        let whole = part.canonicalize()?.parent().and_then(Path::file_name).map(PathBuf::from);
+        bail!(
+            "{path} is a part of a disk, and the kernel limits whole ones\nhint: /dev/{}",
+            whole.unwrap_or_default().display()
+        );
+    }
+    Ok(IoLimit { disk: (major, minor), what, rate })
 }
 
 /// The list that was asked for, if all that is in it is switched on.
@@ -254,6 +269,10 @@ fn on_this_machine(asked: &Option<String>, flag: &str, online: &str) -> Result<O
         "{flag} {asked} names some that this machine does not have\nhint: it has {online}"
     );
     Ok(Some(asked.clone()))
+}
+
+fn whole(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("{text:?} is no whole number\nhint: such as 512; 0 is none"))
 }
 
 fn or_minus_one(text: &str) -> Result<Any, String> {
@@ -380,6 +399,9 @@ mod tests {
         assert_eq!(limits("--cpu-shares 999999").unwrap().cpu_shares, Some(262_144));
         for (words, why) in [
             ("--pids-limit -2", "-1 is any number"),
+            ("--pids-limit 4194305", "4194304 the highest"),
+            ("--cpu-shares -1", "no whole number"),
+            ("--cpu-period half", "no whole number"),
             ("--blkio-weight 9", "10 to 1000"),
             ("--blkio-weight 1001", "10 to 1000"),
             ("--device-read-bps /dev/null:1m", "no disk"),

@@ -1,6 +1,7 @@
 //! Reads and writes the files of a group, with what an errno means there.
 
 use anyhow::{Context, Result};
+use nix::errno::Errno;
 use std::fmt::Display;
 use std::fs::{self, OpenOptions};
 use std::io::{Error, ErrorKind, Write};
@@ -71,6 +72,11 @@ pub fn make(folder: &Path) -> Result<()> {
     }
 }
 
+const EACCES: i32 = Errno::EACCES as i32;
+const EAGAIN: i32 = Errno::EAGAIN as i32;
+const ERANGE: i32 = Errno::ERANGE as i32;
+const EOPNOTSUPP: i32 = Errno::EOPNOTSUPP as i32;
+
 fn hint(folder: &Path, name: &str, error: &Error) -> String {
     let controller = name.split_once('.').map_or("cgroup", |(controller, _)| controller);
     let shown = folder.display();
@@ -88,6 +94,11 @@ fn hint(folder: &Path, name: &str, error: &Error) -> String {
         (ErrorKind::ReadOnlyFilesystem, _) => {
             "\nhint: the cgroups are mounted read-only here, as in another container".to_owned()
         }
+        (_, Some(EACCES)) if controller == "cpuset" => format!(
+            "\nhint: a group of version 1 has no CPUs and memory nodes but those of the group above \
+             it: cat {}/{name}",
+            folder.parent().unwrap_or(folder).display()
+        ),
         (ErrorKind::PermissionDenied, _) => {
             "\nhint: this cgroup belongs to somebody else: run it with sudo, or in one of your own: \
              systemd-run --user --scope -p Delegate=yes …"
@@ -97,8 +108,17 @@ fn hint(folder: &Path, name: &str, error: &Error) -> String {
             "\nhint: there are processes in {shown} itself, and a cgroup with processes hands no \
              controllers down: move them into one below it"
         ),
-        (ErrorKind::InvalidInput, _) | (_, Some(34)) => {
-            "\nhint: the kernel does not take this value".to_owned() // 34 is ERANGE
+        (_, Some(EOPNOTSUPP)) => format!(
+            "\nhint: this cgroup is one of threads, and no process can be born in it: \
+             cat {shown}/cgroup.type"
+        ),
+        (_, Some(EAGAIN)) if name.is_empty() => {
+            "\nhint: a group above it allows no more of them, or not so deep: its \
+             cgroup.max.descendants, cgroup.max.depth"
+                .to_owned()
+        }
+        (ErrorKind::InvalidInput, _) | (_, Some(ERANGE)) => {
+            "\nhint: the kernel does not take this value".to_owned()
         }
         _ => String::new(),
     }

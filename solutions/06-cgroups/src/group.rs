@@ -4,7 +4,7 @@
 //! ([`Group::ledger`]), and whoever finds them later can remove them ([`Ledger::remove`]).
 
 use crate::devices::Devices;
-use crate::files::{has, make, read};
+use crate::files::{has, keyed, make, read};
 use crate::hierarchies::{self, Hierarchies};
 use crate::limits::Limits;
 use crate::usage::Usage;
@@ -97,6 +97,7 @@ impl Group {
         match self {
             Group::V2 { base, folder } => {
                 self.retried(|| make_below(base, folder, limits))?;
+                ensure_awake(folder, keyed(folder, "cgroup.events", "frozen") != Some(1))?;
                 let mut limits = limits.clone();
                 if limits.swap_by_default && !has(folder, "memory.swap.max") {
                     limits.swap = None; // a machine that counts no swap, and nobody asked for it
@@ -109,6 +110,9 @@ impl Group {
             }
             Group::V1(folders) => {
                 self.retried(|| v1::create(folders))?;
+                v1::of(folders, "freezer").map_or(Ok(()), |folder| {
+                    ensure_awake(folder, read(folder, "freezer.state")? == "THAWED")
+                })?;
                 v1::limit(folders, limits)?;
                 let limited = v1::allow(folders, devices)?;
                 ensure!(
@@ -217,6 +221,18 @@ fn make_below(base: &Path, folder: &Path, limits: &Limits) -> Result<()> {
         }
     }
     make(folder)
+}
+
+/// Refuses a new group that is frozen, as it is where one above is: who is born there stands still,
+/// and does not hear that it shall end.
+fn ensure_awake(folder: &Path, is_awake: bool) -> Result<()> {
+    ensure!(
+        is_awake,
+        "nothing would run in {}: a group above it is frozen\n\
+         hint: thaw that one, by its cgroup.freeze or, in version 1, freezer.state",
+        folder.display()
+    );
+    Ok(())
 }
 
 /// Are there processes in it? In the root of the whole tree, which alone has no type, there may be.

@@ -40,7 +40,7 @@ pub fn folders(trees: &[Tree], path: &Path) -> Vec<Folder> {
 }
 
 /// The group's folder in the tree of a controller.
-fn of<'a>(group: &'a [Folder], controller: &str) -> Option<&'a Path> {
+pub(crate) fn of<'a>(group: &'a [Folder], controller: &str) -> Option<&'a Path> {
     let found = group.iter().find(|one| one.tree.controllers.iter().any(|name| name == controller));
     found.map(|one| one.folder.as_path())
 }

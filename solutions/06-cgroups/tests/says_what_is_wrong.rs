@@ -17,6 +17,9 @@ harness::kernel_tests!(
     a_machine_without_cgroups_is_told_apart,
     a_controller_that_is_missing_is_named,
     a_parent_with_processes_is_named,
+    a_parent_that_is_frozen_is_named,
+    a_parent_of_threads_is_named,
+    a_parent_with_fewer_cpus_is_named,
     the_bill_tells_what_was_used,
 );
 
@@ -143,6 +146,59 @@ fn a_parent_with_processes_is_named() {
     fs::remove_dir(&folder).unwrap();
     assert_refused(&output, &[&parent, "there are processes in it", "hint: "]);
     assert_eq!(without_limits, "ran\n");
+}
+
+/// Whoever were born there would stand still, and not even hear that they shall end.
+fn a_parent_that_is_frozen_is_named() {
+    let parent = random_name("frozen");
+    let (tree, file, freeze, thaw) = match is_v2() {
+        true => ("/sys/fs/cgroup", "cgroup.freeze", "1", "0"),
+        false => ("/sys/fs/cgroup/freezer", "freezer.state", "FROZEN", "THAWED"),
+    };
+    let folder = Path::new(tree).join(&parent);
+    fs::create_dir(&folder).unwrap();
+    let options = ["--cgroup-parent", &format!("/{parent}")];
+    let [frozen, thawed] = [freeze, thaw].map(|state| {
+        fs::write(folder.join(file), state).unwrap();
+        sh(&options, "echo ran")
+    });
+    let _ = fs::remove_dir(&folder);
+    assert_refused(&frozen, &[&parent, "a group above it is frozen", "hint: "]);
+    assert_eq!(thawed.stdout, "ran\n", "{thawed:?}");
+}
+
+fn a_parent_of_threads_is_named() {
+    if !is_v2() {
+        harness::not_run("a kind of group that version 2 alone has: scripts/lab runs it");
+    }
+    let parent = random_name("threads");
+    let above = Path::new("/sys/fs/cgroup").join(&parent);
+    let folder = above.join("below"); // of one that hands nothing down, as the kernel wants it
+    fs::create_dir_all(&folder).unwrap();
+    let made = fs::write(folder.join("cgroup.type"), "threaded");
+    let output = sh(&["--cgroup-parent", &format!("/{parent}/below")], "echo ran");
+    fs::remove_dir(&folder).and_then(|()| fs::remove_dir(&above)).unwrap();
+    made.unwrap();
+    assert_refused(&output, &[&parent, "hint: this cgroup is one of threads"]);
+}
+
+/// In version 1 it is an error, which says nothing of CPUs; in version 2 what is left counts.
+fn a_parent_with_fewer_cpus_is_named() {
+    let online = fs::read_to_string("/sys/devices/system/cpu/online").unwrap();
+    if is_v2() || online.trim() == "0" {
+        harness::not_run("it takes two CPUs and cgroup version 1");
+    }
+    let parent = random_name("narrow");
+    let folder = Path::new("/sys/fs/cgroup/cpuset").join(&parent);
+    fs::create_dir(&folder).unwrap();
+    for (file, numbers) in [("cpuset.cpus", "0"), ("cpuset.mems", "0")] {
+        fs::write(folder.join(file), numbers).unwrap();
+    }
+    let last = online.trim().rsplit([',', '-']).next().unwrap();
+    let output = sh(&["--cgroup-parent", &format!("/{parent}"), "--cpuset-cpus", last], "echo ran");
+    fs::remove_dir(&folder).unwrap();
+    let words = [&format!("{parent}/cpuset.cpus"), "hint: a group of version 1 has no CPUs"];
+    assert_refused(&output, &words);
 }
 
 fn the_bill_tells_what_was_used() {
