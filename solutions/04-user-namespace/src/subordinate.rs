@@ -114,11 +114,24 @@ fn reason(path: &PathBuf, said: &str) -> Option<String> {
             "it must be set-user-ID root: sudo chown root {shown}; sudo chmod u+s {shown}"
         ));
     }
-    said.contains("not allowed").then(|| {
-        "the lines of /etc/subuid and /etc/subgid are not what it wants: does a range overlap \
-         another, or has it changed?"
-            .into()
-    })
+    let reasons = [
+        (
+            "not allowed",
+            "the lines of /etc/subuid and /etc/subgid are not what it wants: does a range overlap \
+             another, or has it changed?",
+        ),
+        (
+            "Invalid argument", // the kernel's word, for a number that is mapped twice
+            "two lines of /etc/subuid or /etc/subgid give this user the same number, or one gives \
+             the user's own",
+        ),
+        (
+            "owned by a different user",
+            "our group is not the one of our account: newgrp or sg has changed it",
+        ),
+    ];
+    let reason = reasons.iter().find(|(word, _)| said.contains(word));
+    reason.map(|(_, reason)| (*reason).into())
 }
 
 /// Set-user-ID root, or with capabilities in its file: distributions do either.

@@ -25,6 +25,8 @@ harness::kernel_tests!(
     the_program_that_writes_maps_is_not_set_user_id,
     no_new_privileges,
     numbers_that_belong_to_somebody_else,
+    numbers_that_are_given_twice,
+    a_group_that_is_not_the_accounts,
     a_folder_that_is_no_root,
 );
 
@@ -207,6 +209,33 @@ fn numbers_that_belong_to_somebody_else() {
     let path = format!("{}:/usr/bin:/bin", account.home.display());
     let output = run(command(&mut account, &["--range", "id"]).env("PATH", path));
     assert_says(&output, &["uid range [1-6) -> [0-5) not allowed", "/etc/subuid and /etc/subgid"]);
+}
+
+fn numbers_that_are_given_twice() {
+    let mut account = account();
+    let (name, uid) = (account.name.clone(), account.uid);
+    for lines in [
+        format!("{name}:700000:65536\n{name}:700000:65536\n"),
+        format!("{name}:700000:100\n{name}:700050:100\n"),
+        format!("{name}:{}:10\n", uid - 5),
+    ] {
+        fs::write("/etc/subuid", &lines).unwrap();
+        let output = run(&mut command(&mut account, &["--range", "id"]));
+        assert_says(
+            &output,
+            &["cannot write the maps: newuidmap: ", "hint: two lines of /etc/subuid"],
+        );
+    }
+}
+
+fn a_group_that_is_not_the_accounts() {
+    let mut account = account();
+    let program = account.bin("user-namespace");
+    let (uid, gid) = (account.uid.to_string(), (account.gid + 1).to_string());
+    let mut command = Command::new("setpriv"); // as newgrp does it
+    command.args(["--reuid", &uid, "--regid", &gid, "--clear-groups"]);
+    command.arg(program).args(["--range", "id"]);
+    assert_says(&run(&mut command), &["cannot write the maps: newuidmap: ", "newgrp"]);
 }
 
 fn a_folder_that_is_no_root() {
