@@ -50,7 +50,7 @@ impl Command {
         Ok(Command {
             arguments: process::cstrings(&arguments(request, image)?)?,
             working_folder: cleaned(&folder.unwrap_or_default()),
-            user: request.user.clone().or(from_image),
+            user: request.user.clone().filter(|user| !user.is_empty()).or(from_image),
             variables,
         })
     }

@@ -79,7 +79,6 @@ impl Account {
         };
         let listed =
             lines(passwd).find(|line| line.len() >= 6 && (line[0] == user || line[2] == user));
-        let number = |text: &str| text.parse().ok();
         let uid = listed.as_ref().map_or_else(|| number(user), |line| number(line[2]));
         let uid = uid.with_context(|| {
             format!("the image has no user {user}\nhint: name one of its /etc/passwd, or a number")
@@ -111,11 +110,16 @@ impl Account {
     }
 }
 
+/// A number that somebody can be: the highest of all means "leave it as it is" to setresuid(2).
+fn number(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|number| *number != u32::MAX)
+}
+
 /// The number of a group that is listed, or any number.
 fn group_id(wanted: &str, group: &str) -> Result<u32> {
     let listed =
         lines(group).find(|line| line.len() >= 3 && (line[0] == wanted || line[2] == wanted));
-    listed.map_or_else(|| wanted.parse().ok(), |line| line[2].parse().ok()).with_context(|| {
+    listed.map_or_else(|| number(wanted), |line| number(line[2])).with_context(|| {
         format!("the image has no group {wanted}\nhint: name one of its /etc/group, or a number")
     })
 }
@@ -171,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_name_must_be_listed() {
-        for wanted in ["nobody-here", "web:nogroup", "4294967296", "-1"] {
+        for wanted in ["nobody-here", "web:nogroup", "4294967295", "0:4294967295", "-1"] {
             let error = Account::find(wanted, &[], PASSWD, GROUP).unwrap_err();
             assert!(error.to_string().contains("\nhint: "), "{error}");
         }
