@@ -16,7 +16,10 @@
 
 use crate::devices::{Access, Devices, Kind, Rule};
 use anyhow::{Context, Result};
+use nix::errno::Errno;
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use std::fs::File;
+use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 
@@ -39,13 +42,31 @@ const EXIT: u8 = 0x95; //       return r0
 pub fn attach(folder: &Path, devices: &Devices) -> Result<()> {
     let Devices::Only(rules) = devices else { return Ok(()) };
     let group = File::open(folder).with_context(|| format!("cannot open {}", folder.display()))?;
-    sys::attach_device_filter(&assemble(rules), group.as_fd()).with_context(|| {
+    let program = assemble(rules);
+    let attach = || sys::attach_device_filter(&program, group.as_fd());
+    let attached = match attach() {
+        Err(error) if error.raw_os_error() == Some(Errno::EPERM as i32) => unlimited(attach),
+        other => other,
+    };
+    attached.with_context(|| {
         format!(
             "cannot attach the device filter to {}\n\
              hint: it takes root, and a kernel with CONFIG_CGROUP_BPF",
             folder.display()
         )
     })
+}
+
+/// Does it once more with as much locked memory as we may have. Before Linux 5.11 a program counts as
+/// that, together with those of all other containers, and the usual 64 KiB are soon used up. The limit
+/// is what it was before the container is made, which would inherit it.
+fn unlimited(attach: impl Fn() -> io::Result<()>) -> io::Result<()> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_MEMLOCK)?;
+    setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY)
+        .or_else(|_| setrlimit(Resource::RLIMIT_MEMLOCK, hard, hard))?;
+    let result = attach();
+    setrlimit(Resource::RLIMIT_MEMLOCK, soft, hard)?;
+    result
 }
 
 /// The program for these rules.
@@ -141,6 +162,18 @@ mod tests {
     fn ask(program: &[u64], kind: Kind, major: u32, minor: u32, access: u16) -> bool {
         let kind = if kind == Kind::Block { BLOCK } else { CHARACTER };
         run(program, [u32::from(access) << 16 | u32::from(kind), major, minor])
+    }
+
+    #[test]
+    fn a_limit_that_is_raised_is_what_it_was() {
+        let limit = || getrlimit(Resource::RLIMIT_MEMLOCK).unwrap();
+        let before = limit();
+        let _ = setrlimit(Resource::RLIMIT_MEMLOCK, before.1.min(4096), before.1);
+        let (lowered, raised) = (limit(), std::cell::Cell::new((0, 0)));
+        unlimited(|| Ok(raised.set(limit()))).unwrap();
+        assert!(raised.get().0 >= before.1, "{raised:?}");
+        assert_eq!(limit(), lowered);
+        setrlimit(Resource::RLIMIT_MEMLOCK, before.0, limit().1).unwrap();
     }
 
     #[test]
