@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::mount::{MsFlags, mount};
 use nix::sys::stat::{FileStat, Mode, SFlag, lstat, mkdirat, mknodat, umask};
+use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
 use nix::unistd::{Gid, Uid, fchownat};
 use rootfs::inside::through_descriptor;
 use rootfs::mount_point;
@@ -20,9 +21,12 @@ use std::path::Path;
 /// What a container has of its own in `/dev`, whatever the host has there.
 const OWN: [&str; 9] = ["console", "core", "fd", "mqueue", "ptmx", "pts", "shm", "stdin", "stdout"];
 
-/// Makes `/sys` writable and adds the host's devices to `/dev`.
+const CGROUPS: &str = "sys/fs/cgroup";
+
+/// Makes `/sys` writable, the container's own cgroups in it too, and adds the host's devices to `/dev`.
 pub fn show(root: &Path) -> Result<()> {
     writable_sys(root).context("cannot make /sys writable")?;
+    writable_cgroups(root).context("cannot make /sys/fs/cgroup writable")?;
     let dev = mount_point(root, "dev")?;
     let umask_before = umask(Mode::empty());
     let copied = devices(Path::new("/dev"), &dev);
@@ -41,6 +45,27 @@ fn writable_sys(root: &Path) -> Result<()> {
             Err(Errno::EPERM) if !users::is_initial() => {}
             other => other?,
         }
+    }
+    Ok(())
+}
+
+/// So that containers can be run in there: their groups are made below its own, which is the root
+/// of all that it sees. Version 1 has a mount for each tree, on folders of a tmpfs.
+fn writable_cgroups(root: &Path) -> Result<()> {
+    let Ok(top) = mount_point(root, CGROUPS) else { return Ok(()) }; // a kernel without cgroups
+    let mut all = vec![CGROUPS.to_owned()];
+    if fstatfs(&top)?.filesystem_type() == TMPFS_MAGIC {
+        for entry in fs::read_dir(through_descriptor(&top))?.flatten() {
+            if entry.file_type()?.is_dir() {
+                all.push(format!("{CGROUPS}/{}", entry.file_name().to_string_lossy()));
+            }
+        }
+    }
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC | MsFlags::MS_RELATIME;
+    for place in all {
+        let (place, flags) =
+            (mount_point(root, &place)?, flags | MsFlags::MS_REMOUNT | MsFlags::MS_BIND);
+        mount(None::<&str>, &through_descriptor(&place), None::<&str>, flags, None::<&str>)?;
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use std::process::Command;
 harness::kernel_tests!(
     nothing_is_filtered,
     nothing_of_the_kernel_is_hidden_or_read_only,
+    groups_can_be_made_below_its_own,
     it_can_do_what_others_cannot,
     every_device_is_there_with_its_owner_and_mode,
     devices_can_be_opened,
@@ -36,6 +37,24 @@ fn nothing_of_the_kernel_is_hidden_or_read_only() {
     let confined = says(&rootfs(), &[], "cat /proc/self/mountinfo");
     let sys = confined.lines().find(|line| line.contains(" /sys ")).expect("/sys");
     assert!(sys.contains(" ro,"), "{sys}");
+}
+
+/// Who runs containers in there makes groups for them, below the container's own. What is left of
+/// them goes with it.
+fn groups_can_be_made_below_its_own() {
+    let script = "for top in /sys/fs/cgroup /sys/fs/cgroup/*; do
+            [ ! -e $top/cgroup.procs ] || mkdir $top/mine || exit 1
+            [ ! -e $top/mine/cpuset.cpus ] || cat $top/cpuset.cpus > $top/mine/cpuset.cpus
+            [ ! -e $top/mine/cpuset.mems ] || cat $top/cpuset.mems > $top/mine/cpuset.mems
+            [ ! -e $top/mine/cgroup.procs ] || echo 0 > $top/mine/cgroup.procs || exit 1
+        done
+        grep -c /mine /proc/self/cgroup";
+    let count: u32 = says(&rootfs(), &["--privileged"], script).trim().parse().unwrap();
+    assert!(count > 0);
+    let refused = sh(&rootfs(), &["--cap-add", "ALL"], script);
+    assert!(refused.stderr.contains("Read-only file system"), "{refused:?}");
+    let find = ["/sys/fs/cgroup", "-name", "mine"];
+    assert_eq!(run(Command::new("find").args(find)).stdout, "");
 }
 
 fn it_can_do_what_others_cannot() {
