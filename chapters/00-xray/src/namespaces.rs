@@ -95,12 +95,16 @@ impl fmt::Display for Membership {
 
 /// The eight rows of the report, `"pid"` to `"time"`.
 pub fn rows(pid: u32, other: u32) -> Vec<Row> {
-    let row = |namespace: Namespace| Row {
-        name: namespace.name.to_owned(),
-        group: Group::Namespaces,
-        verdict: Verdict::of(&same_ns(namespace.name, pid, other)),
-        value: Fact::of(Membership::read(pid, namespace)),
-        reference: Fact::of(Membership::read(other, namespace)),
+    let row = |namespace: Namespace| {
+        let is_same = same_ns(namespace.name, pid, other);
+        let mut value = Fact::of(Membership::read(pid, namespace));
+        let reference = Fact::of(Membership::read(other, namespace));
+        if let (Err(error), Fact::Known { .. }, Fact::Known { .. }) = (&is_same, &value, &reference)
+        {
+            value = Fact::unknown(error); // else nobody would say why
+        }
+        let (name, verdict) = (namespace.name.to_owned(), Verdict::of(&is_same));
+        Row { name, group: Group::Namespaces, verdict, value, reference }
     };
     ALL.into_iter().map(row).collect()
 }
