@@ -22,7 +22,8 @@
       if (isTyped) {
         block.append(span("console-prompt", prompt[0]), span("console-typed", line.slice(2)), "\n");
       } else {
-        const isTable = /\S {2,}\S/.test(line); // which must not wrap
+        // A table must not wrap. What strace prints only looks like one: `write(…)      = 6`.
+        const isTable = /\S {2,}\S/.test(line.replace(/\) +=/, ")="));
         block.append(span(isTable ? "console-output" : "console-output wraps", line), "\n");
       }
     }
