@@ -97,6 +97,23 @@ fn fail(finding: &Finding) -> ! {
     harness::fail_with(serde_json::to_string(finding).expect("a finding is plain text"))
 }
 
+/// What to say of a program that has panicked, unless at a hole: those say so themselves.
+fn panicked(said: &str) -> Option<Diagnosis> {
+    let is_panic = said.contains(" panicked at ") && !said.contains("not yet implemented: ");
+    is_panic.then(|| Diagnosis {
+        id: "panicked".to_owned(),
+        text: "Your code has panicked, at the line that the message names: it unwraps what may \
+               not be there, or counts too far. Where something can fail, hand that on with `?`."
+            .to_owned(),
+    })
+}
+
+/// What a program said of its panic: where, and what.
+fn words_of_panic(said: &str) -> String {
+    let lines = said.lines().skip_while(|line| !line.contains(" panicked at "));
+    lines.take(2).collect::<Vec<_>>().join(" ")
+}
+
 /// Fails the exercise because its check could not go on.
 fn broken(message: &str) -> ! {
     fail(&Finding {

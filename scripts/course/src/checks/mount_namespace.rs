@@ -14,6 +14,7 @@ mod standstill;
 mod view;
 
 use super::{Diagnosis, Finding, Program};
+use crate::checks;
 use nix::errno::Errno;
 use place::{Place, Scene};
 use standstill::{Run, Stand};
@@ -89,11 +90,7 @@ fn settle(
             return rule(place, &place.look(&run, stand));
         }
         finding = add_what_it_said(finding, &said);
-        if finding.diagnosis.is_none() && is_panic(&said) {
-            let text = "Your code has panicked, at the line that the message names. \
-                Hand on the error with `?`, as the other steps do.";
-            finding = because(finding, "panicked", text);
-        }
+        finding.diagnosis = finding.diagnosis.or_else(|| checks::panicked(&said));
     }
     drop(run);
     place.tidy_up(); // what the finding names need not be named again as left behind
@@ -105,16 +102,24 @@ fn blame_the_error(finding: Finding) -> Finding {
     let number = finding.seen.rsplit_once("(os error ").and_then(|(_, rest)| rest.split_once(')'));
     let number = number.and_then(|(number, _)| number.parse().ok());
     let (Some(number), None) = (number, &finding.diagnosis) else { return finding };
+    let errno = Errno::from_raw(number);
     let text = format!(
-        "The kernel has refused a call with {:?}, and that ended your program. \
+        "The kernel has refused a call with {errno:?}, and that ended your program{}. \
          The page says what each call checks, in which order.",
-        Errno::from_raw(number)
+        meaning(errno)
     );
     because(finding, "refused", text)
 }
 
-fn is_panic(said: &str) -> bool {
-    said.contains(" panicked at ") && !said.contains("not yet implemented: ")
+/// What an errno says in this chapter, where that is one thing.
+fn meaning(errno: Errno) -> &'static str {
+    match errno {
+        Errno::ENODEV => ": it knows no file system of that type",
+        Errno::ENOENT => ": there is nothing at a path that the call was given",
+        Errno::ENOTDIR => ": a path that the call was given leads to no folder",
+        Errno::EINVAL => ": these arguments make no sense together, or not at this place",
+        _ => "",
+    }
 }
 
 /// What a program said last is the best clue to why it went no further.
@@ -122,9 +127,8 @@ fn add_what_it_said(finding: Finding, said: &str) -> Finding {
     let hole = said.split("not yet implemented: ").nth(1).and_then(|rest| rest.lines().next());
     let seen = match (hole, said.lines().next()) {
         (Some(hole), _) => format!("{}; it stopped at todo!({hole:?})", finding.seen),
-        (None, Some(_)) if is_panic(said) => {
-            let lines: Vec<&str> = said.lines().take(2).collect();
-            format!("{}; it said: {}", finding.seen, lines.join(" "))
+        (None, Some(_)) if checks::panicked(said).is_some() => {
+            format!("{}; it said: {}", finding.seen, checks::words_of_panic(said))
         }
         (None, Some(first)) => format!("{}; it said: {first}", finding.seen),
         (None, None) => return finding,

@@ -42,7 +42,10 @@ pub fn pid_reap(program: &Program) -> Result<(), Finding> {
 
 /// Ends what a wrong program has left, once that is in the finding: it is named there already.
 fn tidily(judge: impl FnOnce() -> Result<(), Finding>) -> Result<(), Finding> {
-    let result = judge();
+    let result = judge().map_err(|finding| Finding {
+        diagnosis: finding.diagnosis.or_else(|| super::panicked(&finding.seen)),
+        ..finding
+    });
     // We are PID 1 of the sandbox, so that -1 means all in it but us. A namespace whose PID 1 has
     // been killed waits for the last of its zombies, and some of them are ours to collect.
     if result.is_err() && std::process::id() == 1 {
@@ -82,10 +85,11 @@ fn instead(run: &mut Run) -> String {
 
 /// An end in words: the code, and what was printed.
 fn described(ended: &Ended) -> String {
-    // The line of a panic that says what, not where.
+    // The line of a hole that says which; of any other panic also where.
     let mut lines = ended.stderr.lines().filter(|line| !line.is_empty());
     let line = lines.clone().find(|line| line.contains("not yet implemented")).or(lines.next());
-    match line {
+    let panic = super::panicked(&ended.stderr).map(|_| super::words_of_panic(&ended.stderr));
+    match panic.as_deref().or(line) {
         Some(line) => format!("the program ended with {} and said {line:?}", ended.code),
         None => format!("the program ended with {} and said nothing", ended.code),
     }

@@ -84,18 +84,23 @@ fn answer(command: &mut Command, pids: &[&str]) -> Result<Value, Finding> {
         Some(Ended { code, stdout, stderr }) => {
             let parsed = serde_json::from_str(&stdout);
             parsed.map_err(|_| {
-                no_answer(&line, format!("it ended with {code} and said {:?}", stderr.trim_end()))
+                let said = match super::panicked(&stderr) {
+                    Some(_) => super::words_of_panic(&stderr),
+                    None => stderr,
+                };
+                no_answer(&line, format!("it ended with {code} and said {:?}", said.trim()))
             })
         }
     }
 }
 
 fn no_answer(line: &str, seen: String) -> Finding {
+    let diagnosis = super::panicked(&seen);
     Finding {
         expected: format!("`{line}` prints a report"),
         seen,
         why: "what is not printed can't be compared with the kernel".into(),
-        diagnosis: None,
+        diagnosis,
     }
 }
 
@@ -110,6 +115,6 @@ fn verdicts(report: &Value, kinds: &[&'static str]) -> Result<Verdicts, Finding>
     })
 }
 
-fn diagnosis(id: &str, text: &str) -> Option<Diagnosis> {
-    Some(Diagnosis { id: id.to_owned(), text: text.to_owned() })
+fn diagnosis(id: &str, text: impl Into<String>) -> Option<Diagnosis> {
+    Some(Diagnosis { id: id.to_owned(), text: text.into() })
 }

@@ -98,8 +98,9 @@ fn is_ever_swapped(program: &Program) -> bool {
 pub fn explain(finding: Finding, program: &Program) -> Finding {
     if finding.diagnosis.is_none() && finding.seen.contains("(os error 16)") {
         if !is_ever_swapped(program) {
-            let text = "EBUSY: pivot_root itself says it. The new root is on the mount that is \
-                your process's root already, perhaps because of a chroot. Swap without it.";
+            let text = "EBUSY: pivot_root itself says it. What you call the new root is on the \
+                mount that is your process's root already: `.` is still outside, or a chroot came \
+                first. Enter the new root with chdir, and swap without a chroot.";
             return because(finding, "root-already", text);
         }
         let text = "EBUSY: the old root is in use, by this very process. \

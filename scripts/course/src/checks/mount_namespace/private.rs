@@ -68,6 +68,11 @@ pub fn explain(finding: Finding, program: &Program) -> Finding {
         let expected = "the mounts are private, and the new root can be bound on itself".into();
         return because(Finding { expected, ..finding }, "unbindable", UNBINDABLE);
     }
+    if is_refused && finding.seen.contains("(os error 22)") {
+        let text = "EINVAL: the target is no mount, or the flags make another call of it. \
+            MS_PRIVATE and MS_REC stand alone, and the target is a place where a mount lies.";
+        return because(finding, "another-call", text);
+    }
     finding
 }
 

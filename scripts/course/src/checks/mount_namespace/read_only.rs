@@ -70,7 +70,7 @@ fn is_writable(inside: &Inside, mounted: &Line, expected: String) -> Finding {
         1 => because(
             finding,
             "never-remounted",
-            "The bind is there, and nothing has changed it since. Remount it, at its own place, with MS_RDONLY.",
+            "The bind is there, as writable as before. Remount it, at its own place, with MS_RDONLY.",
         ),
         _ => because(
             finding,
@@ -84,6 +84,12 @@ fn is_writable(inside: &Inside, mounted: &Line, expected: String) -> Finding {
 /// If the remount has reached another mount, says which. With `--chroot` the old root's mounts stay
 /// to be looked at.
 pub fn explain(finding: Finding, program: &Program) -> Finding {
+    let id = finding.diagnosis.as_ref().map(|known| known.id.as_str());
+    if id == Some("refused") && finding.seen.contains("(os error 22)") {
+        let text = "EINVAL: without MS_REMOUNT it is a new bind, and that wants a source. \
+            A remount wants the place of a mount for its target.";
+        return because(finding, "another-call", text);
+    }
     if finding.diagnosis.as_ref().is_none_or(|known| known.id != "never-remounted") {
         return finding;
     }

@@ -75,7 +75,7 @@ fn diagnose(exits: &[Case], deaths: &[Case]) -> Option<Diagnosis> {
         cases.iter().all(|case| case.ended.code == code(case.number) & 0xff)
     };
     let same = |cases: &[Case]| cases.iter().all(|case| case.ended.code == cases[0].ended.code);
-    if exits.iter().any(|case| case.ended.stderr.contains("panicked")) {
+    if exits.iter().chain(deaths).any(|case| case.ended.stderr.contains("panicked")) {
         return None;
     }
     if all(exits, |status| status) {

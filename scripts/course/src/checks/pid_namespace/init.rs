@@ -62,11 +62,20 @@ fn collects(program: &Program) -> Result<(), Finding> {
     let (init, command) = (family.init, family.command);
     let seen = (numbers(init), numbers(command), family.orphans.len());
     if seen != (vec![init, 1], vec![command, 2], many as usize) {
+        let is_nested = seen.1.len() > seen.0.len();
+        let diagnosis = match is_nested {
+            true => diagnosis(
+                "namespace-of-its-own",
+                "The command is number 1 of one more namespace. `init` asks `start` for none: \
+                 hand on `namespaces`, whatever they are.",
+            ),
+            false => None,
+        };
         return Err(finding(
             format!("process {init} is number 1, {command} number 2, and 1 adopts {many} orphans"),
             format!("NSpid says {:?} and {:?}, and {} orphans", seen.0, seen.1, seen.2),
             "orphans become children of PID 1 of their namespace",
-            None,
+            diagnosis,
         ));
     }
     rests(&family)?;

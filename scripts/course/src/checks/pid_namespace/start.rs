@@ -38,7 +38,7 @@ fn not_started(run: &mut Run) -> Finding {
         None if copies > 1 => diagnosis(
             "never-let-go",
             "The child is there and waits in `begin` for the parent's word. \
-             The parent gives it with `ours.let_go_on()`.",
+             The parent gives it with `ours.let_go_on()`, before it asks for the `outcome`.",
         ),
         // The end of the parent's side reached the child before the exec.
         Some(ended) if ended.stderr.is_empty() => error_lost(),

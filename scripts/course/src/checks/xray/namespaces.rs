@@ -25,21 +25,38 @@ pub fn same_ns(program: &Program) -> Result<(), Finding> {
     let (some, others) = halves(&kinds);
     let (one, two) = (Sleeper::with_own(&some), Sleeper::with_own(&others));
 
+    let mut reason = None;
     let from_here = [one.pid, two.pid].map(|pid| -> Result<_, Finding> {
-        let said = verdicts(&look(program, &[&pid.to_string()])?, &kinds)?;
+        let report = look(program, &[&pid.to_string()])?;
+        let said = verdicts(&report, &kinds)?;
+        reason = report["rows"][kinds[0]]["unknown"].as_str().map(str::to_owned);
         Ok((pid, truth(pid, std::process::id(), ["host", "own"], &kinds), said))
     });
     let [first, second] = from_here;
-    from_the_host(&[first?, second?])?;
+    from_the_host(&[first?, second?], reason.as_deref())?;
     from_elsewhere(program, &kinds)?;
 
     let pair = [one.pid.to_string(), two.pid.to_string()];
     let said = verdicts(&look(program, &[&pair[0], &pair[1]])?, &kinds)?;
     let truth = truth(one.pid, two.pid, ["same", "different"], &kinds);
     if said != truth {
-        return Err(wrong_verdict(one.pid, &format!("process {}", two.pid), &truth, &said, None));
+        let beside = format!("process {}", two.pid);
+        let diagnosis = match said == beside_xray(one.pid, &kinds) {
+            true => diagnosis(
+                "compares-with-itself",
+                "You compare with the process that looks. That is right only where xray passes its \
+                 own PID: the other process is `other`.",
+            ),
+            false => None,
+        };
+        return Err(wrong_verdict(one.pid, &beside, &truth, &said, diagnosis));
     }
     as_an_ordinary_user(program, &kinds, one.pid, two.pid)
+}
+
+/// What is true of a process beside us, and beside an xray that we have started.
+fn beside_xray(pid: u32, kinds: &[&'static str]) -> Verdicts {
+    truth(pid, std::process::id(), ["same", "different"], kinds)
 }
 
 /// Two halves of the kinds, each at random, neither of them empty: every kind is once own and
@@ -63,7 +80,7 @@ fn truth(pid: u32, other: u32, words: [&str; 2], kinds: &[&'static str]) -> Verd
 
 type Look = (u32, Verdicts, Verdicts);
 
-fn from_the_host(looks: &[Look; 2]) -> Result<(), Finding> {
+fn from_the_host(looks: &[Look; 2], reason: Option<&str>) -> Result<(), Finding> {
     let Some((pid, truth, said)) = looks.iter().find(|(_, truth, said)| truth != said) else {
         return Ok(());
     };
@@ -72,8 +89,12 @@ fn from_the_host(looks: &[Look; 2]) -> Result<(), Finding> {
     let diagnosis = if all("unknown") {
         diagnosis(
             "always-an-error",
-            "same_ns returns an error also where root may read both links. \
-             The row's `unknown` in --json has its text: does the path name a file that is there?",
+            format!(
+                "same_ns returns an error also where root may read both links{}. \
+                 Is there such a path? What it leads to can't be read; ask for its metadata, \
+                 or read the link itself.",
+                reason.map_or(String::new(), |reason| format!(": {reason:?}"))
+            ),
         )
     } else if all("host") {
         diagnosis(

@@ -58,8 +58,8 @@ fn wrong_chain(pid: u32, truth: &[u32], said: &Value, report: &Value) -> Finding
     let diagnosis = if is(&[first]) {
         diagnosis(
             "first-number-only",
-            "You keep the first number of the line. That is the PID out here; the process itself \
-             knows the last one. Read the whole line.",
+            "You have the first number alone. That is the PID out here; the process itself knows \
+             the last one. Read the whole line NSpid. (The line Pid holds no more.)",
         )
     } else if is(&[last]) {
         diagnosis(
@@ -88,7 +88,8 @@ fn wrong_chain(pid: u32, truth: &[u32], said: &Value, report: &Value) -> Finding
     } else if said.is_null() {
         diagnosis(
             "always-an-error",
-            "pid_chain returns an error where the line is there; `unknown` in --json has its text.",
+            "pid_chain returns an error, though the line is there. What it takes for a number may \
+             be none: the line's name, or nothing between two tabs.",
         )
     } else {
         None
