@@ -31,8 +31,16 @@ pub fn mount_group(group: &Group, root: &Path) -> Result<()> {
         | MsFlags::MS_RELATIME
         | MsFlags::MS_RDONLY;
     let Group::V1(folders) = group else {
-        return mount_at(&mount_point(root, PLACE)?, "cgroup2", flags, None)
-            .context("cannot mount /sys/fs/cgroup");
+        let mounted = match mount_at(&mount_point(root, PLACE)?, "cgroup2", flags, None) {
+            // Where `/sys` is the host's, its own is there, and the kernel mounts no file system
+            // right over itself.
+            Err(error) if error.downcast_ref() == Some(&Errno::EBUSY) => {
+                cover(root)?;
+                mount_at(&mount_point(root, PLACE)?, "cgroup2", flags, None)
+            }
+            other => other,
+        };
+        return mounted.context("cannot mount /sys/fs/cgroup");
     };
     let writable = flags.difference(MsFlags::MS_RDONLY);
     mount_at(&mount_point(root, PLACE)?, "tmpfs", writable, Some("mode=755"))

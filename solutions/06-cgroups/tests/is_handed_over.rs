@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 harness::kernel_tests!(
     in_a_group_that_was_handed_over_a_user_sets_limits,
     in_the_top_of_a_group_that_was_handed_over_all_step_aside,
+    a_container_with_the_sys_of_the_host_sees_its_own_group,
     without_one_the_user_is_told_so,
 );
 
@@ -87,6 +88,23 @@ fn sets_limits(below: Option<&str>) {
     assert_eq!(made.len(), 1, "{made:?}");
     assert_eq!(values.map(Option::unwrap), [format!("{}\n", 48 << 20), "21\n".to_owned()]);
     assert!(status.success() && !made[0].exists(), "{status}");
+}
+
+/// Without a network of its own its `/sys` is the host's, on which cgroups are mounted already.
+fn a_container_with_the_sys_of_the_host_sees_its_own_group() {
+    if !is_v2() {
+        harness::not_run("cgroup version 1 can't be handed to users: scripts/lab runs it");
+    }
+    let mut account = Account::new();
+    let rootfs = account.home.join("rootfs");
+    harness::busybox_rootfs(&rootfs);
+    account.own(&rootfs);
+    let handed = Handed::to(&account, None);
+    let rootfs = rootfs.to_str().unwrap();
+    let options = ["--rootfs", rootfs, "--memory", "48m", "cat", "/sys/fs/cgroup/memory.max"];
+    let output: Output = run(&mut as_user(&mut account, &options));
+    drop(handed);
+    assert_eq!(output.stdout, format!("{}\n", 48 << 20), "{output:?}");
 }
 
 fn without_one_the_user_is_told_so() {
