@@ -58,8 +58,8 @@ pub fn random_name(prefix: &str) -> String {
     format!("{prefix}-{}", &uuid[..8])
 }
 
-/// Runs a program to its end, at most 20 seconds ([`crate::patient`]). Its standard input is what the caller set,
-/// else the test's, which is /dev/null.
+/// Runs a program to its end, at most 20 seconds, on a busy machine more ([`crate::patient`]). Its
+/// standard input is what the caller set, else the test's, which is /dev/null.
 ///
 /// # Panics
 /// If it does not start or does not end in time.
@@ -77,12 +77,13 @@ pub fn run_within(command: &mut Command, limit: Duration) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap_or_else(|error| panic!("cannot start {:?}: {error}", command.get_program()));
-    let limit = crate::patient(limit);
-    let Captured { status, stdout, stderr } = capture(&mut child, limit);
+    let started = Instant::now();
+    let Captured { status, stdout, stderr } = capture(&mut child, || crate::patient(limit));
     let Some(status) = status else {
         let _ = child.kill();
         let _ = child.wait();
-        panic!("still running after {} s: {command:?}\n{stdout}{stderr}", limit.as_secs());
+        let seconds = started.elapsed().as_secs();
+        panic!("still running after {seconds} s: {command:?}\n{stdout}{stderr}");
     };
     Output { status, stdout, stderr }
 }
@@ -104,9 +105,10 @@ pub fn assert_refused(output: &Output, words: &[&str]) {
     assert!(!output.stderr.contains("panicked"), "{}", output.stderr);
 }
 
-/// Reads both streams of `child` until it has ended or `limit` has passed. One thread and poll(2),
-/// because the code under test refuses to clone a process that has more threads.
-pub(crate) fn capture(child: &mut Child, limit: Duration) -> Captured {
+/// Reads both streams of `child` until it has ended or `limit` has passed, whatever that is by then.
+/// One thread and poll(2), because the code under test refuses to clone a process that has more
+/// threads.
+pub(crate) fn capture(child: &mut Child, limit: impl Fn() -> Duration) -> Captured {
     let started = Instant::now();
     let mut streams = [
         Stream::new(child.stdout.take().map(OwnedFd::from)),
@@ -121,7 +123,7 @@ pub(crate) fn capture(child: &mut Child, limit: Duration) -> Captured {
             if !open || since.elapsed() > crate::patient(GRACE) {
                 break status;
             }
-        } else if started.elapsed() > limit {
+        } else if started.elapsed() > limit() {
             break None;
         }
         if open { read_what_is_there(&mut streams) } else { sleep(Duration::from_millis(1)) }

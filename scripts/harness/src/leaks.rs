@@ -45,19 +45,19 @@ impl Leaks {
         new.map(|(_, words)| words.clone()).collect()
     }
 
-    /// Names what is there now and was not then. What is on its way out has two seconds to go:
-    /// the kernel ends a killed process and its mounts a little later.
+    /// Names what is there now and was not then. What is on its way out has two seconds to go, on a
+    /// busy machine more: the kernel ends a killed process, its mounts and its network a little later.
     pub fn left_behind(&self) -> Vec<String> {
         self.left_behind_of(&[""])
     }
 
     /// [`Leaks::left_behind`], of some kinds alone: `["mount", "process"]`.
     pub fn left_behind_of(&self, kinds: &[&str]) -> Vec<String> {
-        let (started, limit) = (Instant::now(), crate::patient(Duration::from_secs(2)));
+        let (started, limit) = (Instant::now(), Duration::from_secs(2));
         loop {
             let mut left = self.compare(&Leaks::snapshot());
             left.retain(|thing| kinds.iter().any(|kind| thing.starts_with(kind)));
-            if left.is_empty() || started.elapsed() > limit {
+            if left.is_empty() || started.elapsed() > crate::patient(limit) {
                 return left;
             }
             sleep(Duration::from_millis(5));

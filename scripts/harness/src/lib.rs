@@ -34,6 +34,7 @@ mod command;
 mod family;
 mod kill;
 mod leaks;
+mod patience;
 mod waiting;
 
 pub use account::Account;
@@ -42,8 +43,9 @@ pub use command::{Output, assert_refused, bin, random_name, run, run_within, suc
 pub use family::{child_running, children_of};
 pub use janitor::{Janitor, end_with};
 pub use kill::{kill_at_each_syscall, kill_evenly};
-pub use lab::{lab_only, patient, rounds};
+pub use lab::lab_only;
 pub use leaks::Leaks;
+pub use patience::{patient, rounds};
 pub use sandbox::{Host, Judgement, Verdict, enter, judge, judge_on};
 pub use stages::stage;
 pub use waiting::{AND_WAIT, Waiting, wait_for};

@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Waits for `condition`, 20 seconds at most ([`crate::patient`]).
+/// Waits for `condition`, 20 seconds at most, on a busy machine more ([`crate::patient`]).
 ///
 /// # Panics
 /// If it does not come true, with `what` was waited for.

@@ -3,8 +3,7 @@
 //! The bad tests are those of `examples/hostile.rs`, run in a sandbox within this one's sandbox.
 
 use harness::{
-    Leaks, Output, busybox_rootfs, kill_at_each_syscall, kill_evenly, patient, run, run_within,
-    wait_for,
+    Leaks, Output, busybox_rootfs, kill_at_each_syscall, kill_evenly, run, run_within, wait_for,
 };
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -133,10 +132,9 @@ fn detach(name: &str) {
 }
 
 fn stops_a_hang() {
-    let started = Instant::now();
-    let limit = patient(Duration::from_secs(2)).as_secs();
-    assert_fails_with(&hostile("hangs"), &format!("time limit: killed after {limit} seconds"));
-    assert!(started.elapsed() < patient(Duration::from_secs(10)));
+    let output = hostile("hangs"); // for an hour, if it is let
+    assert_fails_with(&output, "time limit: killed after ");
+    assert!(number_after("killed after ", &output) >= 2, "{output:?}");
 }
 
 fn stops_a_fork_bomb() {
@@ -222,9 +220,9 @@ fn run_stops_what_does_not_end() {
 
 fn run_does_not_wait_for_a_daemon() {
     let started = Instant::now();
-    let output = run(Command::new("sh").args(["-c", "sleep 100 & echo started"]));
+    let output = run(Command::new("sh").args(["-c", "sleep 1000 & echo started"]));
     assert_eq!(output.stdout, "started\n");
-    assert!(started.elapsed() < patient(Duration::from_secs(5)));
+    assert!(started.elapsed() < Duration::from_secs(500));
     let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
 }
 
