@@ -4,6 +4,7 @@
 //! first process in one step, hand out a pidfd (a descriptor that never means another process,
 //! as a reused PID would) and place the child in a cgroup before it runs one instruction.
 
+use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
@@ -123,10 +124,11 @@ fn filtered(error: &io::Error, namespaces: u64) -> bool {
 /// a process of one thread and fails in any other. Unlike /proc/self/task it needs no /proc,
 /// which a half-built container does not have.
 ///
-/// A thread that was joined may still be on its way out of the kernel, so a second one is given
-/// 100 ms to vanish.
+/// A thread that was joined may still be on its way out of the kernel, on a busy machine for long,
+/// as it has to wait for a processor. So a second one is given 100 ms to vanish, and ten seconds if it
+/// is seen to be leaving.
 fn single_threaded() -> bool {
-    let deadline = Instant::now() + Duration::from_millis(100);
+    let started = Instant::now();
     loop {
         // SAFETY: the call touches no memory, and where it succeeds it does nothing at all.
         let answer = crate::result(unsafe { libc::unshare(libc::CLONE_THREAD) }.into());
@@ -135,17 +137,37 @@ fn single_threaded() -> bool {
             Err(Some(libc::EINVAL)) => false,
             Err(_) => alone_in_proc(), // a filter has answered, and not the kernel
         };
-        if alone || Instant::now() > deadline {
-            return alone;
+        if alone {
+            return true;
+        }
+        let limit = Duration::from_millis(if others_are_leaving() { 10_000 } else { 100 });
+        if started.elapsed() > limit {
+            return false;
         }
         std::thread::sleep(Duration::from_millis(1));
     }
 }
 
+/// Have all threads but this one begun to exit? proc_pid_stat(5), and `PF_EXITING` in the kernel's
+/// include/linux/sched.h. Not if nobody knows.
+fn others_are_leaving() -> bool {
+    const PF_EXITING: u64 = 4;
+    let is_leaving = |stat: String| {
+        let fields = stat.rsplit_once(") ").map(|(_, fields)| fields.split(' '));
+        let flags = fields.and_then(|mut fields| fields.nth(6)?.parse::<u64>().ok());
+        flags.is_some_and(|flags| flags & PF_EXITING != 0)
+    };
+    let Ok(ours) = fs::read_link("/proc/thread-self") else { return false };
+    let Ok(threads) = fs::read_dir("/proc/self/task") else { return false };
+    let mut others = threads.flatten().filter(|one| Some(&*one.file_name()) != ours.file_name());
+    // Who has no file any more has left.
+    others.all(|one| fs::read_to_string(one.path().join("stat")).map_or(true, is_leaving))
+}
+
 /// A thread is a folder in `/proc/self/task`, which has two links more than folders in it. Whatever
 /// else somebody has mounted in its place has no say.
 fn alone_in_proc() -> bool {
-    let Ok(folder) = std::fs::File::open("/proc/self/task") else { return false };
+    let Ok(folder) = fs::File::open("/proc/self/task") else { return false };
     // SAFETY: a statfs of zeroes is a value of its type; the kernel fills it, and it outlives the call.
     let mut status: libc::statfs = unsafe { std::mem::zeroed() };
     // SAFETY: the descriptor is open, and `status` is ours to be written to.
@@ -163,6 +185,15 @@ mod tests {
         let (stop, wait) = std::sync::mpsc::channel::<()>();
         let other = std::thread::spawn(move || wait.recv());
         assert!(!alone_in_proc());
+        drop(stop);
+        let _ = other.join();
+    }
+
+    #[test]
+    fn threads_that_stay_are_told_from_those_that_leave() {
+        let (stop, wait) = std::sync::mpsc::channel::<()>();
+        let other = std::thread::spawn(move || wait.recv());
+        assert!(!others_are_leaving());
         drop(stop);
         let _ = other.join();
     }
