@@ -164,7 +164,8 @@ fn a_process_may_end_at_any_moment() {
         }
         _ => false,
     };
-    // How long one look takes decides where in it the end may fall.
+    // How long one look takes decides where in it the end may fall. Those that fall into the time of
+    // a second one come too late, also if looks take longer than this one.
     let started = Instant::now();
     look(&["--json", "1"]);
     let once = started.elapsed();
@@ -176,7 +177,7 @@ fn a_process_may_end_at_any_moment() {
         let mut eye = xray();
         eye.arg("--json").arg(child.id().to_string());
         let eye = eye.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        thread::sleep(once * round / rounds);
+        thread::sleep(2 * once * round / rounds);
         child.kill().unwrap();
         if round % 2 == 0 {
             child.wait().unwrap(); // gone entirely; else a zombie until the eye has closed
