@@ -31,6 +31,9 @@ harness::kernel_tests!(
 const CTRL_C: &str = "\x03";
 const CTRL_Z: &str = "\x1a";
 
+/// Nobody waits longer at a terminal.
+const LIMIT: Duration = Duration::from_secs(20);
+
 /// A terminal window with a program in it.
 struct Terminal {
     master: File,
@@ -73,16 +76,27 @@ impl Terminal {
         self.master.write_all(text.as_bytes()).expect("somebody reads");
     }
 
+    /// Types, and again after each second, until `text` appears.
+    fn type_until(&mut self, keys: &str, text: &str) {
+        let started = Instant::now();
+        let mut typed = 0;
+        while !self.seen[self.read_to..].contains(text) {
+            if started.elapsed() >= Duration::from_secs(typed) {
+                self.type_in(keys);
+                typed += 1;
+            }
+            assert!(started.elapsed() < harness::patient(LIMIT), "no {text:?} in:\n{}", self.seen);
+            self.read();
+        }
+        self.expect(text);
+    }
+
     /// Waits until `text` appears after what was expected last. The echo of what was typed appears
     /// as well, so expect what only the program can have written.
     fn expect(&mut self, text: &str) {
         let started = Instant::now();
         while !self.seen[self.read_to..].contains(text) {
-            assert!(
-                started.elapsed() < harness::patient(Duration::from_secs(10)),
-                "no {text:?} in:\n{}",
-                self.seen
-            );
+            assert!(started.elapsed() < harness::patient(LIMIT), "no {text:?} in:\n{}", self.seen);
             self.read();
         }
         let found = self.seen[self.read_to..].find(text).expect("just seen");
@@ -109,10 +123,7 @@ impl Terminal {
         let name = || fs::read_to_string(format!("/proc/{}/comm", self.foreground()));
         while name().unwrap_or_default().trim_end() != program {
             let seen = &self.seen;
-            assert!(
-                started.elapsed() < harness::patient(Duration::from_secs(10)),
-                "no {program} in front:\n{seen}"
-            );
+            assert!(started.elapsed() < harness::patient(LIMIT), "no {program} in front:\n{seen}");
             sleep(Duration::from_millis(5));
         }
     }
@@ -120,7 +131,7 @@ impl Terminal {
     /// Waits for the end of the program; its status.
     fn end(mut self) -> Option<i32> {
         let started = Instant::now();
-        while started.elapsed() < harness::patient(Duration::from_secs(10)) {
+        while started.elapsed() < harness::patient(LIMIT) {
             if let Some(status) = self.program.try_wait().expect("our own child") {
                 return status.code();
             }
@@ -174,9 +185,8 @@ fn controls_its_jobs(start: &str, shell: &str, pid: u32) {
     terminal.expect("in> ");
     terminal.type_in("fg\n");
     terminal.wait_for_foreground("sleep");
-    sleep(Duration::from_millis(200)); // the shell sends SIGCONT next, which would undo a stop
-    terminal.type_in(CTRL_Z);
-    terminal.expect("Stopped");
+    // The shell sends SIGCONT next, which would undo a stop.
+    terminal.type_until(CTRL_Z, "Stopped");
     terminal.expect("in> ");
     terminal.wait_for_foreground(shell);
     if shell == "bash" {
@@ -186,7 +196,6 @@ fn controls_its_jobs(start: &str, shell: &str, pid: u32) {
     }
     terminal.type_in("fg\n");
     terminal.wait_for_foreground("sleep");
-    sleep(Duration::from_millis(200));
     terminal.type_in(CTRL_C);
     terminal.expect("in> ");
     terminal.type_in("echo ended: $?\n");
@@ -315,7 +324,7 @@ fn stops_and_goes_on(options: &str) {
 fn a_container_in_the_background_leaves_the_terminal_to_the_shell() {
     let mut terminal = Terminal::with_bash();
     let shell = terminal.foreground();
-    terminal.type_in("$PID_NAMESPACE sh -c 'sleep 1; touch ended'\n");
+    terminal.type_in("$PID_NAMESPACE sh -c 'until [ -e go ]; do sleep 0.05; done; touch ended'\n");
     terminal.wait_for_foreground("pid-namespace");
     let container = terminal.foreground();
     sleep(Duration::from_millis(200));
@@ -324,9 +333,10 @@ fn a_container_in_the_background_leaves_the_terminal_to_the_shell() {
     terminal.expect("host> ");
     terminal.type_in("bg\n");
     terminal.expect("host> ");
+    fs::write(std::env::temp_dir().join("go"), "").expect("ours");
     let started = Instant::now();
     while PathBuf::from(format!("/proc/{container}")).exists() {
-        assert!(started.elapsed() < harness::patient(Duration::from_secs(10)), "{}", terminal.seen);
+        assert!(started.elapsed() < harness::patient(LIMIT), "{}", terminal.seen);
         assert_eq!(terminal.foreground(), shell);
         sleep(Duration::from_millis(1));
     }
@@ -350,16 +360,12 @@ fn a_hang_up_reaches_a_container_that_leads_the_session() {
     let mut terminal = Terminal::open(&arguments);
     let started = Instant::now();
     while diary() != "ready\n" {
-        assert!(started.elapsed() < harness::patient(Duration::from_secs(10)));
+        assert!(started.elapsed() < harness::patient(LIMIT));
         sleep(Duration::from_millis(5));
     }
     terminal.master = File::open("/dev/null").expect("there"); // closes the window
     while terminal.program.try_wait().expect("our own child").is_none() {
-        assert!(
-            started.elapsed() < harness::patient(Duration::from_secs(10)),
-            "it has not heard: {}",
-            diary()
-        );
+        assert!(started.elapsed() < harness::patient(LIMIT), "it has not heard: {}", diary());
         sleep(Duration::from_millis(5));
     }
     assert_eq!(diary(), "ready\nhung up\n");
