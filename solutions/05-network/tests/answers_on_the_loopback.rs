@@ -249,10 +249,7 @@ fn it_has_a_name_and_holds_nothing_of_its_callers() {
         open.sort();
         open.iter().map(|to| to.split(':').next().unwrap().to_owned()).collect::<Vec<_>>()
     };
-    let started = std::time::Instant::now();
-    while sockets().len() != 4 && started.elapsed() < machines::patience() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-    assert_eq!(sockets(), ["anon_inode", "anon_inode", "socket", "socket"]);
+    let all = ["anon_inode", "anon_inode", "socket", "socket"];
+    harness::wait_for("nothing to be open but what it needs", || sockets() == all);
     assert_eq!(std::fs::read_link(format!("/proc/{pid}/cwd")).unwrap(), std::path::Path::new("/"));
 }

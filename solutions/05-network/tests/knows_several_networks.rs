@@ -6,8 +6,8 @@ mod machines;
 use container::{Waiting, assert_refused, ip, rootfs, says, sh as run_sh, within};
 use harness::{Leaks, random_name};
 use machines::{
-    Machine, TABLE, accept, connect, container as container_on, far, is_reachable, listen, require,
-    sh,
+    Machine, TABLE, accept, becomes_reachable, connect, container as container_on, far,
+    is_reachable, listen, require, sh,
 };
 use network::networks::{FOLDER, Network, Wanted, prune};
 use network::{nftables, ports};
@@ -188,7 +188,8 @@ fn links_that_come_later_are_not_kept_apart() {
     };
     let second = cabled("second", 113);
     sh("ip link add docker0 type bridge; ip link set docker0 up");
-    let reached = || far.within(|| second.1.each_ref().map(|address| is_reachable(address)));
+    let [v4, v6] = &second.1;
+    let reached = || far.within(|| [is_reachable(v4), becomes_reachable(v6)]);
     assert_eq!(reached(), [false, true], "IPv4 is not sent on, and IPv6 is");
     drop(Network::open(&named("boat")).unwrap());
     assert_eq!(forwards(), "1");

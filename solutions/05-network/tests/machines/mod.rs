@@ -116,9 +116,27 @@ pub fn connect(to: &str) -> TcpStream {
     stream
 }
 
-/// Does a connection come about?
+/// Does a connection come about? For those who should not be let: it is soon given up.
 pub fn is_reachable(to: &str) -> bool {
     TcpStream::connect_timeout(&at(to), SILENCE).is_ok()
+}
+
+/// Does a connection come about, sooner or later? For those who should be let: also where packets
+/// are late.
+pub fn becomes_reachable(to: &str) -> bool {
+    let started = std::time::Instant::now();
+    while !is_reachable(to) {
+        if started.elapsed() > patience() {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    true
+}
+
+/// The one or the other, by what is expected.
+pub fn answers(to: &str, expected: bool) -> bool {
+    if expected { becomes_reachable(to) } else { is_reachable(to) }
 }
 
 /// Accepts one connection, and says who it seems to come from.
