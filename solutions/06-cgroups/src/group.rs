@@ -278,7 +278,7 @@ fn removed(folder: &Path) -> Result<()> {
     let started = Instant::now();
     loop {
         let result = crate::remove(folder);
-        if result.is_ok() || started.elapsed() > Duration::from_secs(2) {
+        if result.is_ok() || started.elapsed() > Duration::from_secs(10) {
             return result;
         }
         sleep(Duration::from_millis(1));

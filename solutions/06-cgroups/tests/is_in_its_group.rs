@@ -194,7 +194,9 @@ fn what_it_starts_is_in_the_group_too() {
     let members = folder_of(container.pid, "pids").join("cgroup.procs");
     let count = || fs::read_to_string(&members).unwrap().lines().count();
     wait_for("the shell, cat and two of sleep", || count() == 4);
-    assert_eq!(read(container.pid, "pids.current", "pids.current"), "4");
+    wait_for("the kernel to count them", || {
+        read(container.pid, "pids.current", "pids.current") == "4"
+    });
     container.kill();
 }
 
