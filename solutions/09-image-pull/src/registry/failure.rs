@@ -167,7 +167,7 @@ mod tests {
             Err(Failure::passing(anyhow!("no")))
         });
         assert!(result.unwrap_err().to_string().contains("tried 5 times"));
-        assert!(started.elapsed() < Duration::from_secs(5));
+        assert!(started.elapsed() < Duration::from_secs(50));
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use super::token::TokenServer;
 use harness::{Output, not_run, run_within};
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 /// `captain` with the password `ahoy`, as htpasswd -B writes it.
@@ -72,8 +73,10 @@ impl Registry {
     /// Starts one whose files are below `folder`. The test is not run where there is none.
     pub fn start(folder: &Path, door: Door) -> Registry {
         fs::create_dir_all(folder).unwrap();
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let address = format!("127.0.0.1:{free}");
+        // The sandbox's ports are ours alone, and these are none that a client gets: one of those may
+        // connect to itself.
+        static NEXT: AtomicU16 = AtomicU16::new(5000);
+        let address = format!("127.0.0.1:{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let (auth, tls) = door.configuration(folder);
         let config = format!(
             "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n\

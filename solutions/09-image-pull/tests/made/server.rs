@@ -32,9 +32,9 @@ impl Request {
 pub enum Answer {
     /// As a good registry would.
     Usual,
-    /// These bytes, head and all; then the connection ends.
+    /// These bytes, head and all; then the connection ends, which they should say if they are whole.
     Raw(Vec<u8>),
-    /// Whatever this writes.
+    /// Whatever this writes; then as well.
     Stream(Box<dyn FnOnce(&mut TcpStream)>),
 }
 
@@ -135,7 +135,7 @@ fn serve(
         };
         match fault(&request, before) {
             Answer::Usual => {
-                if stream.write_all(&usual(folder, &request)).is_err() {
+                if stream.write_all(&answer_of(folder, &request, "")).is_err() {
                     return;
                 }
             }
@@ -164,13 +164,18 @@ fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Request> {
     Some(Request { method, path, headers, body })
 }
 
-/// What a good registry answers, ranges and all. TLS is not spoken here.
+/// What a good registry answers that ends the connection with it, ranges and all: for who writes it
+/// in another way. TLS is not spoken here.
 pub fn usual(folder: &Path, request: &Request) -> Vec<u8> {
-    let not_found = || head(404, "Content-Type: application/json", 0);
+    answer_of(folder, request, "Connection: close")
+}
+
+fn answer_of(folder: &Path, request: &Request, more: &str) -> Vec<u8> {
+    let not_found = || head(404, &format!("Content-Type: application/json\n{more}"), 0);
     let Some((path, media_type)) = file_of(folder, &request.path) else { return not_found() };
     let Ok(bytes) = fs::read(path) else { return not_found() };
     let digest = super::layout::digest(&bytes);
-    let headers = format!("Content-Type: {media_type}\nDocker-Content-Digest: {digest}");
+    let headers = format!("Content-Type: {media_type}\nDocker-Content-Digest: {digest}\n{more}");
     let range = request.header("range").and_then(|range| range.strip_prefix("bytes="));
     let from: Option<usize> = range.and_then(|range| range.strip_suffix('-')?.parse().ok());
     let (mut answer, body) = match from {

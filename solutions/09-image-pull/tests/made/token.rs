@@ -68,7 +68,7 @@ fn token(folder: &Path, request: &Request, is_known: bool) -> String {
     let header = json!({ "typ": "JWT", "alg": "RS256", "x5c": [certificate] });
     let claims = json!({
         "iss": TokenServer::ISSUER, "aud": TokenServer::SERVICE, "sub": "captain",
-        "jti": "1", "iat": now, "nbf": now, "exp": later, "access": access,
+        "jti": "1", "iat": now, "nbf": now - 60, "exp": later, "access": access,
     });
     let encode = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
     let text = [header, claims].map(|json| encode(json.to_string().as_bytes())).join(".");
