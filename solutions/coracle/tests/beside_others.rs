@@ -10,7 +10,7 @@
 
 mod machine;
 
-use harness::{Test, run};
+use harness::{Test, run, run_within};
 use machine::*;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -253,7 +253,8 @@ impl Podman {
         for (option, name) in [("--root", "root"), ("--runroot", "run"), ("--tmpdir", "tmp")] {
             command.arg(option).arg(self.folder.join(name));
         }
-        success(run(command.args(["--storage-driver", "overlay"]).args(arguments)))
+        command.args(["--storage-driver", "overlay"]).args(arguments);
+        success(run_within(&mut command, LIMIT))
     }
 
     fn start(&self, place: &Place) {

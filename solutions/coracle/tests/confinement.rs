@@ -132,8 +132,8 @@ fn a_debugger_debugs_where_it_may() {
         format!("{}{}", output.stdout, output.stderr)
     };
     const ALLOWED: [&str; 2] = ["--cap-add=SYS_PTRACE", "--security-opt=seccomp=unconfined"];
-    let another =
-        "setpriv=/usr/bin/setpriv; $setpriv --reuid=7 --clear-groups sleep 100 & sleep 0.3
+    let another = "setpriv=/usr/bin/setpriv; $setpriv --reuid=7 --clear-groups sleep 100 &
+        until grep -q sleep /proc/$!/comm; do sleep 0.05; done # it is another user then
         gdb -nx -batch -p $! -ex 'info registers' -ex detach 2>&1; kill $!";
     let text = gdb(&[], another);
     assert!(text.contains("ptrace: Operation not permitted."), "{text}");

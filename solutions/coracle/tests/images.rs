@@ -268,9 +268,11 @@ fn a_removal_does_not_disturb_a_pull() {
     says(&["pull", &registry.image("latest")]);
     says(&["tag", &registry.image("latest"), "boat"]);
     // The blobs are there, and a pull that has begun counts on them.
-    let slow = Server::start(&scratch().join("busybox"), |request, _| {
-        if request.path.contains("/manifests/") {
-            std::thread::sleep(Duration::from_secs(3));
+    let gate = scratch().join("gate");
+    let opened = gate.clone();
+    let slow = Server::start(&scratch().join("busybox"), move |request, _| {
+        while request.path.contains("/manifests/") && !opened.exists() {
+            std::thread::sleep(Duration::from_millis(10));
         }
         server::Answer::Usual
     });
@@ -280,6 +282,7 @@ fn a_removal_does_not_disturb_a_pull() {
     let said = says(&["rmi", "boat"]);
     assert!(said.contains("A pull is under way"), "{said}");
     assert!(!files("layers/sha256").is_empty());
+    fs::write(gate, "").unwrap();
     assert!(pull.unwrap().wait().unwrap().success());
     assert!(slow.blobs().is_empty(), "what is here is not fetched: {:?}", slow.blobs());
     assert_eq!(says(&["run", "--rm", &slow.image("latest"), "echo", "whole"]), "whole\n");

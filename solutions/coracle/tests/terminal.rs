@@ -215,8 +215,10 @@ fn without_t_the_hosts_terminal_is_out_of_reach() {
 
 fn without_t_ctrl_c_still_reaches_the_command() {
     busybox();
-    let script = "trap 'echo interrupted' INT; echo ready
-        for i in $(seq 20); do sleep 0.05; done; echo after; exit 7";
+    // Long enough after the first one for a second one to come.
+    let script = "trap 'echo interrupted; heard=1' INT; echo ready
+        until [ \"$heard\" ]; do sleep 0.05; done
+        for i in $(seq 10); do sleep 0.05; done; echo after; exit 7";
     for options in [&["-i"][..], &["-i", "--init"]] {
         let arguments = [options, &[IMAGE, "sh", "-c", script]].concat();
         let mut terminal = Terminal::open(&arguments);
