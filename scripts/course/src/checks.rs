@@ -58,7 +58,7 @@ macro_rules! all {
         pub static ALL: &[harness::Test] = &[$($(harness::Test {
             name: stringify!($exercise),
             function: || judge($chapter::$exercise, powers::$powers),
-            time_limit: harness::seconds(&[20 $(, $seconds)?]),
+            time_limit: harness::seconds(&[30 $(, $seconds)?]),
         }),+),+];
     };
 }

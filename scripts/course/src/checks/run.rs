@@ -9,7 +9,8 @@ use std::process::{Child, Command, ExitStatus};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// How long a program may take for what a right one does in some milliseconds.
+/// How long a program may take for what a right one does in some milliseconds. [`until`] gives it
+/// more on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A program that runs; killed and buried when this is dropped.
@@ -106,14 +107,20 @@ pub fn random(lowest: u32, highest: u32) -> u32 {
     lowest + number % (highest - lowest + 1)
 }
 
-/// Asks again and again until there is an answer or the time is up.
+/// `limit`, and up to three times as much on a busy machine: a check has an end of its own, and must
+/// have come to its verdict before.
+pub fn patient(limit: Duration) -> Duration {
+    harness::patient(limit).min(3 * limit)
+}
+
+/// Asks again and again until there is an answer or the time is up: so [`patient`] are we.
 pub fn until<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     let started = Instant::now();
     loop {
         if let Some(answer) = ask() {
             return Some(answer);
         }
-        if started.elapsed() > limit {
+        if started.elapsed() > patient(limit) {
             return None;
         }
         sleep(Duration::from_millis(1));

@@ -120,7 +120,7 @@ fn wait_for_sleep(started: &mut Child) -> Result<u32> {
         let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
         name.trim_end() == WAITING[0] || name.trim_end() == "busybox"
     };
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + harness::patient(Duration::from_secs(5));
     while Instant::now() < deadline {
         let mut family = vec![started.id()];
         family.extend(harness::children_of(started.id()));

@@ -1,7 +1,7 @@
 //! The init: collects whoever has ended, passes signals on, and ends with the command.
 
 use super::super::run::{
-    PATIENCE, Run, find, folder, lives, name, numbers, random, run, state, until,
+    PATIENCE, Run, find, folder, lives, name, numbers, patient, random, run, state, until,
 };
 use super::super::{Finding, Program};
 use super::{command, described, diagnosis, finding, instead, send};
@@ -124,7 +124,7 @@ fn one_orphan(family: &mut Family) -> Result<(), Finding> {
     let orphan = family.orphans.swap_remove(0);
     send(orphan, Signal::SIGTERM);
     let collected = until(Duration::from_secs(1), || state(orphan).is_none().then_some(()));
-    sleep(Duration::from_millis(20)); // to make a mistake
+    sleep(patient(Duration::from_millis(20))); // to make a mistake
     if let Some(ended) = family.run.ended() {
         return Err(finding(
             format!("orphan {orphan} has ended, and the command, {}, runs on", family.command),

@@ -4,7 +4,7 @@
 //! clone. There the program is held, in the middle of its setup, and the child is left alone. If it
 //! becomes the command all the same, it has not waited.
 
-use super::super::run::{PATIENCE, Run, state};
+use super::super::run::{PATIENCE, Run, patient, state};
 use super::super::{Finding, Program};
 use super::{diagnosis, finding, send};
 use nix::sys::ptrace::{self, Options};
@@ -15,7 +15,8 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// How long the child may use to do what it must not. It takes a millisecond.
+/// How long the child may use to do what it must not. It takes a millisecond,
+/// on a busy machine more.
 const TEMPTATION: Duration = Duration::from_millis(60);
 
 /// Holds the program in its setup. A program of another kind, which clones once, is left alone,
@@ -66,7 +67,7 @@ fn hold_and_look(parent: Pid, born: &mut Vec<Pid>) -> bool {
     let mut executed = false;
     let mut held = None;
     send(parent.as_raw() as u32, Signal::SIGCONT);
-    while started.elapsed() < PATIENCE {
+    while started.elapsed() < patient(PATIENCE) {
         if held.is_none() {
             match next(parent) {
                 Some(Seen::Birth) => {
@@ -94,7 +95,7 @@ fn hold_and_look(parent: Pid, born: &mut Vec<Pid>) -> bool {
         }
         match held {
             Some(_) if executed => return true,
-            Some(since) if since.elapsed() > TEMPTATION => return false,
+            Some(since) if since.elapsed() > patient(TEMPTATION) => return false,
             _ => sleep(Duration::from_micros(200)),
         }
     }

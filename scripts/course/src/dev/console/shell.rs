@@ -152,7 +152,7 @@ impl Shell {
     /// # Errors
     /// It does not start, or does not answer.
     pub fn start(program: &Path, room: &Room) -> io::Result<Shell> {
-        Shell::start_within(program, room, LIMIT)
+        Shell::start_within(program, room, harness::patient(LIMIT))
     }
 
     fn start_within(program: &Path, room: &Room, limit: Duration) -> io::Result<Shell> {
@@ -335,9 +335,9 @@ mod tests {
     #[test]
     fn a_command_that_never_ends_is_given_up_and_what_follows_is_not_reached() {
         let room = room("time");
-        let limit = Duration::from_millis(300);
+        let limit = Duration::from_secs(2);
         let mut shell = Shell::start_within("sh".as_ref(), &room, limit).unwrap();
-        let silent = shell.answer("echo so far; sleep 3", "");
+        let silent = shell.answer("echo so far; sleep 10", "");
         assert_eq!(silent, Answer::Silent("so far\n".to_owned()));
         assert_eq!(shell.answer("echo next", ""), Answer::NotReached);
         shell.end();
