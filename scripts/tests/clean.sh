@@ -17,9 +17,10 @@ dead=$(id) running=$(id) half=$(id)
 export TMPDIR=$folder/tmp # where a check without sandbox that was killed leaves its files
 mkdir -p "$TMPDIR"/coracle-test-{dead,new}/rootfs "$TMPDIR/theirs"
 touch -d '2 minutes ago' "$TMPDIR/coracle-test-dead" "$TMPDIR/theirs"
+touch -d '1 hour' "$TMPDIR/coracle-test-new" # it stays new, however long this takes
 mkdir -p "$CORACLE_RUN"/{"$dead","$running",not-ours} "$CORACLE_ROOT"/containers/{"$dead","$running","$half",not-ours}/upper
 mkdir -p "$CORACLE_ROOT"/{blobs,layers/sha256/abc,unpacking/{old,new}}
-flock --no-fork "$CORACLE_RUN/$running" flock --no-fork "$CORACLE_ROOT/unpacking/new" sleep 60 &
+flock --no-fork "$CORACLE_RUN/$running" flock --no-fork "$CORACLE_ROOT/unpacking/new" sleep 600 &
 holder=$!
 until ! flock -n "$CORACLE_ROOT/unpacking/new" true; do sleep 0.05; done
 

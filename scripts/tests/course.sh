@@ -325,6 +325,13 @@ mount -t tmpfs left /mnt
 while :; do sleep 100; done
 END
 chmod 755 "$work/bin/hangs-$$"
+soon_runs() { # what its command line holds
+  for _ in {1..1000}; do
+    ! pgrep -f "$1" > /dev/null || return 0
+    sleep 0.02
+  done
+  return 1
+}
 begin_anew
 for signal in INT TERM HUP KILL; do
   for after in at-once while-it-hangs; do
@@ -333,16 +340,12 @@ for signal in INT TERM HUP KILL; do
     # What runs behind `&` in a script ignores Ctrl-C, and so would all that it starts.
     as_learner env --default-signal=INT,QUIT setsid cargo-course course check 01 --bin "$work/bin/hangs-$$" > "$work/said/it" 2>&1 < /dev/null &
     it=''
-    for _ in {1..200}; do
+    for _ in {1..1000}; do
       it=$(pgrep -f "^cargo-course course check 01 --bin $work" | head -1) && break
       sleep 0.02
     done
     # Once as soon as it can be, once when the program hangs in the sandbox.
-    [ $after = at-once ] || for _ in {1..200}; do
-      ! pgrep -f "/run/tmp/hangs-$$" > /dev/null || break
-      sleep 0.02
-    done
-    [ $after = at-once ] || so "it hangs" pgrep -f "/run/tmp/hangs-$$" > /dev/null
+    [ $after = at-once ] || so "it hangs" soon_runs "/run/tmp/hangs-$$"
     if [ $signal = INT ]; then kill -INT -- "-$it"; else kill -$signal "$it"; fi
     ended=0
     wait $! || ended=$?
@@ -356,11 +359,7 @@ done
 case_of "SIGKILL in the middle of a check without a sandbox"
 remember_the_machine
 as_learner setsid cargo-course course check 01 --bare --bin "$work/bin/hangs-$$" > "$work/said/it" 2>&1 < /dev/null &
-for _ in {1..1000}; do
-  ! pgrep -f "/coracle-test-[0-9a-f]*/hangs-$$" > /dev/null || break
-  sleep 0.02
-done
-so "it hangs" pgrep -f "/coracle-test-[0-9a-f]*/hangs-$$"
+so "it hangs" soon_runs "/coracle-test-[0-9a-f]*/hangs-$$"
 it=$(pgrep -f "^cargo-course course check 01 --bare --bin $work" | head -1)
 kill -KILL "$it"
 wait $! || true

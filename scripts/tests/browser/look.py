@@ -53,7 +53,7 @@ class Reader:
     def visit(self, page, theme="light", width=1440, script=True):
         context = self.context(theme, width, script)
         tab = context.new_page()
-        tab.set_default_timeout(10_000)
+        tab.set_default_timeout(60_000)
         tab.complaints = []
         tab.on("console", lambda said: said.type in ("error", "warning") and tab.complaints.append(f"console: {said.text}"))
         tab.on("pageerror", lambda error: tab.complaints.append(f"script: {error}"))
@@ -368,12 +368,14 @@ def search_finds_pivot_root(reader):
     bar = tab.locator("#mdbook-searchbar")
     bar.wait_for(state="visible")
     bar.type("pivot_root", delay=20)
+    # Each letter is looked for, so there are results before all of them are typed.
+    tab.locator("#mdbook-searchresults-header", has_text="pivot_root").wait_for(state="visible")
     result = tab.locator("#mdbook-searchresults a").first
     result.wait_for(state="visible")
     assert "02-" in result.get_attribute("href"), result.get_attribute("href")
     tab.screenshot(path=SCREENSHOTS / "search.png")
     result.click()
-    tab.wait_for_load_state("networkidle")
+    tab.wait_for_url("**/02-*", wait_until="load")
     assert "pivot_root" in tab.locator("main").inner_text()
     wrong(tab.complaints)
 
