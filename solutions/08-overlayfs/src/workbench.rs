@@ -51,11 +51,11 @@ impl Workbench {
     }
 }
 
-/// Waits a second at most: one that is killed while it starts a container is gone a little later,
+/// Waits three seconds at most: one that is killed while it starts a container is gone a little later,
 /// because the child has the lock as well until it becomes the command.
 fn lock(upper: &Path) -> Result<File> {
     let folder = File::open(upper).with_context(|| format!("cannot open {}", upper.display()))?;
-    for _ in 0..100 {
+    for _ in 0..300 {
         match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
             Err(rustix::io::Errno::WOULDBLOCK) => sleep(Duration::from_millis(10)),
             locked => {

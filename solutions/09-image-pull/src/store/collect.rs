@@ -19,7 +19,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 /// How often the lock is tried, and the pause between.
-const TRIES: u32 = 20;
+const TRIES: u32 = 40;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// What was removed.
