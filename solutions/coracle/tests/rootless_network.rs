@@ -341,7 +341,7 @@ fn a_program_that_forgets_is_ended() {
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     let before = Leaks::snapshot();
     let container = user.background(&[], "true");
-    assert_eq!(processes("sleep").len(), 1);
+    wait_for("the program to sleep", || processes("sleep").len() == 1);
     drop(container);
     assert_eq!(before.left_behind_of(&["process", "mount"]), [""; 0]);
 }
