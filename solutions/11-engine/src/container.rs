@@ -45,8 +45,8 @@ impl Container {
             .mode(0o700)
             .create(&run)
             .with_context(|| format!("cannot create {}", run.display()))?;
-        let lock = lock(&run, FlockArg::LockExclusiveNonblock)?
-            .context("somebody else holds the lock of a new container")?;
+        // Who tries whether it is free, as scripts/clean does, has it for a moment.
+        let lock = lock(&run, FlockArg::LockExclusive)?.context("cannot lock a new container")?;
         let folder = root_folder().join("containers").join(&id);
         let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let state = State {
