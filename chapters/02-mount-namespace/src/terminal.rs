@@ -27,8 +27,9 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-/// How long a container may tidy up when its terminal is gone, in milliseconds.
-const GRACE_MS: u16 = 1000;
+/// How long a container may tidy up when its terminal is gone, in milliseconds: on a busy machine a
+/// second is not much.
+const GRACE_MS: u16 = 3000;
 
 /// The way by which the master end comes out of the container.
 pub struct Terminal {
