@@ -8,31 +8,26 @@
 //! ```text
 //! iptables -I DOCKER-USER -i coracle0 -j ACCEPT    # Docker: "Docker and iptables"
 //! ufw route allow in on coracle0                   # ufw(8): the chain ufw-user-forward
-//! firewalld: the first rules of filter_FORWARD, as a zone with the target ACCEPT has them
+//! firewall-cmd --direct --add-rule ipv4 filter FORWARD 0 -i coracle0 -j ACCEPT
+//!                                                  # firewalld.direct(5), where it uses iptables
+//! firewalld with nf_tables: the first rules of filter_FORWARD, as a zone with target ACCEPT has them
 //! ```
 //!
 //! and the same with `-o`, which opens nothing: who may begin to talk to a container is up to our own
 //! table, and so is which of Docker's containers ours may talk to: Docker before version 28 keeps
-//! others off them by that policy alone, and our rule comes before it. The rules carry a comment by which we know them again. A program that reloads throws them
-//! away, so they are looked for whenever a container starts. Where we don't know the place, or may
-//! not, we say what to type.
+//! others off them by that policy alone, and our rule comes before it. The rules carry a comment by
+//! which we know them again. A program that reloads throws them away, so they are looked for whenever
+//! a container starts. Where we don't know the place, or may not, we say what to type.
 
-use crate::netlink::{NLM_F_DUMP, Netlink, attribute, text};
-use crate::nftables::{
-    Batch, Family, Field, GETCHAIN, GETRULE, GETTABLE, accept, comment, is, link_name, load,
-    message,
-};
+mod chains;
+
+use crate::netlink::{Netlink, attribute};
+use crate::nftables::{Batch, Family, Field, accept, comment, is, link_name, load};
 use anyhow::{Context, Result};
+use chains::{Chain, chains, has_owner, refuses_the_rest, rules};
 use nix::Error;
 use serde::{Deserialize, Serialize};
 use std::fs;
-
-/// NF_INET_FORWARD: linux/netfilter.h.
-const FORWARD: u32 = 2;
-/// NF_DROP.
-const DROP: u32 = 0;
-/// NFT_TABLE_F_OWNER: nobody but the program that made the table may change it.
-const HAS_OWNER: u32 = 2;
 
 /// The chain of another program in which our rules stand.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,20 +49,16 @@ pub struct Way {
     pub remarks: Vec<String>,
 }
 
-/// A chain, as the kernel tells of it.
-struct Chain {
-    place: Place,
-    may_drop: bool,
-}
-
 /// Looks at who else drops what is sent on, and changes nothing. `table` is ours.
 pub fn look(table: &str, bridge: &str) -> Result<Way> {
     let mut netfilter = Netlink::netfilter()?;
     let chains = chains(&mut netfilter)?;
     let mut way = Way::default();
-    for Chain { place, .. } in
-        chains.iter().filter(|chain| chain.may_drop && chain.place.table != table)
-    {
+    let others = chains.iter().filter(|chain| chain.is_forward && chain.place.table != table);
+    for Chain { place, drops, .. } in others {
+        if !drops && !refuses_the_rest(&mut netfilter, place)? {
+            continue;
+        }
         let known = their_place(place, &chains);
         match known {
             Some(known) if !has_owner(&mut netfilter, &known)? => way.places.push(known),
@@ -137,16 +128,20 @@ fn name(bridge: &str) -> Vec<u8> {
 
 /// Where the program that made this chain wants others' rules to be.
 fn their_place(chain: &Place, all: &[Chain]) -> Option<Place> {
-    if (chain.family, &*chain.table) == (Family::Inet, "firewalld") {
+    if is_firewalld(chain) {
         return Some(chain.clone());
     }
     let names = match chain.family {
-        Family::Ip => ["DOCKER-USER", "ufw-user-forward"],
-        Family::Ip6 => ["DOCKER-USER", "ufw6-user-forward"],
+        Family::Ip => ["DOCKER-USER", "ufw-user-forward", "FORWARD_direct"],
+        Family::Ip6 => ["DOCKER-USER", "ufw6-user-forward", "FORWARD_direct"],
         Family::Inet => return None,
     };
     let place = names.map(|name| Place { chain: name.to_owned(), ..chain.clone() });
     place.into_iter().find(|place| all.iter().any(|one| one.place == *place))
+}
+
+fn is_firewalld(place: &Place) -> bool {
+    (place.family, &*place.table) == (Family::Inet, "firewalld")
 }
 
 fn remark(place: &Place, is_known: bool, bridge: &str) -> String {
@@ -165,50 +160,6 @@ fn remark(place: &Place, is_known: bool, bridge: &str) -> String {
     )
 }
 
-/// All filter chains, and whether they drop what is sent on.
-fn chains(netfilter: &mut Netlink) -> Result<Vec<Chain>> {
-    let told = match netfilter.list(message(GETCHAIN, NLM_F_DUMP, 0)) {
-        Err(Error::EINVAL | Error::EOPNOTSUPP) => return Ok(Vec::new()), // no nf_tables, no chains
-        told => told.context("cannot list the chains of nf_tables")?,
-    };
-    let read = |body: &[u8]| {
-        let (family, rest) = (Family::of(*body.first()?)?, body.get(4..)?);
-        let place =
-            Place { family, table: text(attribute(rest, 1)?), chain: text(attribute(rest, 3)?) };
-        let hook = attribute(rest, 4).and_then(|hook| number(attribute(hook, 1)?));
-        let drops = attribute(rest, 5).and_then(number) == Some(DROP) || place.table == "firewalld";
-        let is_filter = attribute(rest, 7).is_some_and(|kind| text(kind) == "filter");
-        Some(Chain { place, may_drop: hook == Some(FORWARD) && is_filter && drops })
-    };
-    Ok(told.iter().filter_map(|(_, body)| read(body)).collect())
-}
-
-/// A number as nf_tables tells it: the highest byte first.
-fn number(value: &[u8]) -> Option<u32> {
-    value.try_into().ok().map(u32::from_be_bytes)
-}
-
-fn has_owner(netfilter: &mut Netlink, place: &Place) -> Result<bool> {
-    let mut question = message(GETTABLE, 0, place.family as u8);
-    question.attributes.text(1, &place.table);
-    let told = netfilter.list(question).with_context(|| format!("cannot look at {place}"))?;
-    let flags = told.iter().find_map(|(_, body)| number(attribute(body.get(4..)?, 2)?));
-    Ok(flags.is_some_and(|flags| flags & HAS_OWNER != 0))
-}
-
-/// The rules of a chain; none if there is no such chain.
-fn rules(netfilter: &mut Netlink, place: &Place) -> Result<Vec<Vec<u8>>> {
-    let mut question = message(GETRULE, NLM_F_DUMP, place.family as u8);
-    question.attributes.text(1, &place.table).text(2, &place.chain);
-    match netfilter.list(question) {
-        Err(Error::ENOENT) => Ok(Vec::new()),
-        told => {
-            let told = told.with_context(|| format!("cannot list the rules of {place}"))?;
-            Ok(told.into_iter().map(|(_, body)| body).collect())
-        }
-    }
-}
-
 /// The handles of our rules in a chain.
 fn our_rules(netfilter: &mut Netlink, place: &Place, bridge: &str) -> Result<Vec<Vec<u8>>> {
     let ours = rules(netfilter, place)?.into_iter().filter_map(|body| {
@@ -218,11 +169,15 @@ fn our_rules(netfilter: &mut Netlink, place: &Place, bridge: &str) -> Result<Vec
     Ok(ours.collect())
 }
 
-/// Does any rule of this chain name the bridge?
+/// Does any rule of this chain name the bridge? firewalld's zones have chains of their own.
 fn mentions(netfilter: &mut Netlink, place: &Place, bridge: &str) -> Result<bool> {
+    let zones = Place { chain: "filter_FORWARD_ZONES".to_owned(), ..place.clone() };
+    let mut rules = rules(netfilter, place)?;
+    if is_firewalld(place) {
+        rules.extend(self::rules(netfilter, &zones)?);
+    }
     let name = name(bridge);
-    let named = |body: &[u8]| body.windows(name.len()).any(|part| part == name);
-    Ok(rules(netfilter, place)?.iter().any(|body| named(body)))
+    Ok(rules.iter().any(|body| body.windows(name.len()).any(|part| part == name)))
 }
 
 impl std::fmt::Display for Place {

@@ -1,4 +1,5 @@
-//! Docker, ufw and firewalld drop what is not theirs: our rule stands where they want it to.
+//! Docker, ufw and firewalld drop what is not theirs: our rule stands where they want it to. Their
+//! rules are made by scripts here; the programs themselves are in `beside_real_firewalls.rs`.
 
 mod machines;
 
@@ -18,8 +19,10 @@ harness::kernel_tests!(
     beside_ufw_containers_have_their_way,
     beside_docker_and_ufw_one_place_will_do,
     beside_firewalld_containers_have_their_way,
+    beside_firewalld_with_iptables_containers_have_their_way,
     a_firewalld_that_guards_its_table_is_left_to_its_owner,
     a_chain_of_nobody_we_know_is_left_to_its_owner,
+    a_rule_that_refuses_the_rest_is_told_of,
     legacy_rules_are_left_to_their_owner,
     our_own_chains_are_no_neighbours,
     beside_docker_nobody_gets_where_it_lets_nobody,
@@ -82,6 +85,20 @@ fn firewalld() {
     std::fs::write(&file, FIREWALLD.replace("FLAGS", "")).unwrap();
     sh(&format!("nft -f {}", file.display()));
 }
+
+/// As firewalld makes its rules where its backend is iptables: it refuses, too, but by a rule.
+const FIREWALLD_WITH_IPTABLES: &str = "
+for iptables in iptables-nft ip6tables-nft; do
+  $iptables -F; $iptables -X
+  $iptables -A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j ACCEPT
+  $iptables -A FORWARD -i lo -j ACCEPT
+  $iptables -A FORWARD -m conntrack --ctstate INVALID -j DROP
+  for chain in FORWARD_direct FORWARD_ZONES; do
+    $iptables -N $chain
+    $iptables -A FORWARD -j $chain
+  done
+  $iptables -A FORWARD -j REJECT
+done";
 
 /// A container that wants out, and one whose port is published.
 struct Scene {
@@ -183,6 +200,11 @@ fn beside_firewalld_containers_have_their_way() {
     scene().gets_along_with(firewalld, firewalld, "inet firewalld filter_FORWARD");
 }
 
+fn beside_firewalld_with_iptables_containers_have_their_way() {
+    let firewalld = || drop(sh(FIREWALLD_WITH_IPTABLES));
+    scene().gets_along_with(firewalld, firewalld, "ip6 filter FORWARD_direct");
+}
+
 /// A table belongs to the program that made it as long as that holds its socket.
 struct Owner(Child);
 
@@ -239,6 +261,27 @@ fn a_chain_of_nobody_we_know_is_left_to_its_owner() {
     sh(hint.split_once('`').unwrap().0);
     assert_eq!(scene.ways([true; 4]), [true; 4]);
     assert_eq!(look(TABLE, "coracle0").unwrap(), Way::default());
+}
+
+fn a_rule_that_refuses_the_rest_is_told_of() {
+    let scene = scene();
+    let places = ["log drop", "counter reject", "iifname != other0 drop", "counter accept"];
+    let told = places.map(|rule| {
+        sh(&format!(
+            "nft add table inet theirs
+             nft flush table inet theirs
+             nft add chain inet theirs forward '{{ type filter hook forward priority 0; }}'
+             nft add rule inet theirs forward {rule}"
+        ));
+        look(TABLE, "coracle0").unwrap().remarks.len()
+    });
+    assert_eq!(told, [1, 1, 0, 0], "what asks something first may not be about us");
+    sh("nft delete table inet theirs; iptables-nft -A FORWARD -j REJECT");
+    assert!(!scene.ways()[0]);
+    let [remark] = &look(TABLE, "coracle0").unwrap().remarks[..] else { panic!("no remark") };
+    let (_, hint) = remark.split_once("hint: `").unwrap();
+    sh(hint.split_once('`').unwrap().0);
+    assert!(scene.ways()[0]);
 }
 
 fn legacy_rules_are_left_to_their_owner() {
