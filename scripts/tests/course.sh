@@ -212,8 +212,24 @@ expect 0 passed
 so "it is in the progress file" grep -q '"pid_wait"' <(progress)
 course solution 01 pid_wait
 expect 0
+course solution pid_wait
+expect 0 "exercise 2"
+so "the one that was named, and no other" test -z "$(grep -e 'exercise [13]' <<< "$said")"
 course list
 expect 0
+
+case_of "what has passed and does so no more is to do again, and nobody calls it passed"
+sed -i 's/128 + signal/signal/' "$here/src/lib.rs"
+course check 01
+expect 1 "failed"
+course list
+expect 0 "to do 2" "passed once"
+course
+expect 0 "2 of 3" "exercise 2 of 3"
+fill
+course check 01
+course list
+so "all has passed again" test -z "$(grep 'passed once' <<< "$said")"
 
 case_of "plain when piped; no colour with NO_COLOR"
 so "no escape codes in a pipe" test -z "$(grep $'\e' <<< "$said")"

@@ -33,6 +33,8 @@ pub struct Progress {
 pub struct Exercise {
     /// The check that it passed last.
     pub passed: Option<Pass>,
+    /// Whether a later check did not let it pass.
+    pub lapsed: bool,
     /// How many hints were shown.
     pub hints: usize,
     /// Whether the solution was shown before it had passed.
@@ -54,9 +56,10 @@ impl Progress {
         self.exercises.get(exercise).cloned().unwrap_or_default()
     }
 
-    /// Has it passed?
+    /// Has it passed, also by the last check that judged it?
     pub fn has_passed(&self, exercise: &str) -> bool {
-        self.of(exercise).passed.is_some()
+        let known = self.of(exercise);
+        known.passed.is_some() && !known.lapsed
     }
 
     /// What is known of an exercise, to be changed.
@@ -175,6 +178,16 @@ mod tests {
         update(checkout.path(), |progress| progress.change("b").spoiled = true).unwrap();
         let progress = read(checkout.path());
         assert_eq!((progress.of("a").hints, progress.of("b").spoiled), (2, true));
+        assert!(!progress.has_passed("a"));
+    }
+
+    #[test]
+    fn what_a_later_check_did_not_let_pass_has_not_passed() {
+        let mut progress = Progress::default();
+        let pass = Pass { at: 1, sources: "0".to_owned() };
+        progress.change("a").passed = Some(pass);
+        assert!(progress.has_passed("a"));
+        progress.change("a").lapsed = true;
         assert!(!progress.has_passed("a"));
     }
 

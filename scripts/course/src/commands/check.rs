@@ -196,10 +196,20 @@ fn in_environment(program: &Path) -> std::ffi::OsString {
 fn remember(course: &Course, verdicts: &[Verdict], sources: &str) {
     let pass = Pass { at: progress::now(), sources: sources.to_owned() };
     progress::keep(&course.checkout, |progress: &mut Progress| {
-        for verdict in verdicts.iter().filter(|verdict| verdict.state == State::Passed) {
-            let known = &mut progress.change(&verdict.exercise.name).passed;
-            if known.as_ref().is_none_or(|known| known.sources != pass.sources) {
-                *known = Some(pass.clone());
+        for verdict in verdicts {
+            let known = progress.of(&verdict.exercise.name);
+            match verdict.state {
+                State::Passed => {
+                    let known = progress.change(&verdict.exercise.name);
+                    known.lapsed = false;
+                    if known.passed.as_ref().is_none_or(|known| known.sources != pass.sources) {
+                        known.passed = Some(pass.clone());
+                    }
+                }
+                State::Failed | State::Open if known.passed.is_some() => {
+                    progress.change(&verdict.exercise.name).lapsed = true;
+                }
+                _ => {}
             }
         }
     });

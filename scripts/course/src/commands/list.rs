@@ -45,12 +45,12 @@ fn row(
 ) -> String {
     let known = progress.of(&exercise.name);
     let (style, word) = match &known.passed {
-        Some(_) if !is_open => (GOOD, "✓ passed"),
+        Some(_) if !is_open && !known.lapsed => (GOOD, "✓ passed"),
         _ => (TODO, "○ to do "),
     };
     let mut more = vec![format!("{} min", exercise.minutes)];
     match &known.passed {
-        Some(_) if is_open => more.push("passed once".to_owned()),
+        Some(_) if is_open || known.lapsed => more.push("passed once".to_owned()),
         Some(pass) if pass.sources != now => more.push("changed since".to_owned()),
         _ => {}
     }

@@ -42,7 +42,8 @@ pub fn run(arguments: &Arguments, course: &Course) -> Result<ExitCode> {
     mend_workspace(course)?;
     progress::keep(&course.checkout, |progress| {
         for exercise in &chapter.exercises {
-            progress.change(&exercise.name).passed = None;
+            let known = progress.change(&exercise.name);
+            (known.passed, known.lapsed) = (None, false);
         }
     });
     let mut text = format!("chapters/{} is as it was at first.\n", chapter.folder);

@@ -31,10 +31,11 @@ pub struct Arguments {
 /// Shows it, or says why not.
 pub fn run(arguments: &Arguments, course: &Course) -> Result<ExitCode> {
     let progress = progress::read(&course.checkout);
-    let (chapter, named) = (arguments.chapter.as_deref(), arguments.exercise.as_deref());
-    let (chapter, next) = choose::exercise(course, chapter, named, &progress)?;
-    let is_done = chapter.exercises.iter().all(|one| progress.has_passed(&one.name));
-    if named.is_none() && is_done {
+    let (first, second) = (arguments.chapter.as_deref(), arguments.exercise.as_deref());
+    let (chapter, next) = choose::exercise(course, first, second, &progress)?;
+    let is_one = second.is_some() || first.is_some_and(|name| name == next.name);
+    let is_done = chapter.exercises.iter().all(|one| progress.of(&one.name).passed.is_some());
+    if is_done && !is_one {
         for exercise in &chapter.exercises {
             look::say(&(look::title(chapter, exercise) + &written(course, chapter, exercise)?));
         }
