@@ -60,7 +60,7 @@ fn done(course: &Course, number: &str) -> String {
     let mut text = format!("{GOOD}All of chapter {number} has passed.{GOOD:#} ");
     text += "Attack again, at the end of its page. And look:\n\n";
     text +=
-        &to_type(&format!("cargo course xray {number:<17} what is its own, and what the host's"));
+        &to_type(&format!("cargo course xray {number:<18} what is its own, and what the host's"));
     text += &to_type(&format!(
         "cargo course diff {number} --solution      your code beside the solution"
     ));

@@ -186,11 +186,11 @@ fn owners(course: &Course) -> Sign {
     if ours == 0 && geteuid().is_root() || strangers.is_empty() {
         return Sign::good("files", "none in the checkout belongs to root by mistake");
     }
-    let found = format!(
-        "{} files in the checkout belong to root, such as {}",
-        strangers.len(),
-        strangers[0].display()
-    );
+    let first = strangers[0].display();
+    let found = match strangers.len() {
+        1 => format!("a file in the checkout belongs to root: {first}"),
+        many => format!("{many} files in the checkout belong to root, such as {first}"),
+    };
     let who = nix::unistd::User::from_uid(Uid::current()).ok().flatten();
     let who = who.map_or(Uid::current().to_string(), |user| user.name);
     Sign::bad("files", found, format!("sudo chown -R {who}: {}", course.checkout.display()))
