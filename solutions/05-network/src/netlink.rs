@@ -11,7 +11,7 @@
 use anyhow::{Context, Result};
 use nix::Error;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType};
-use nix::sys::socket::{recv, send, socket};
+use nix::sys::socket::{recv, send, setsockopt, socket, sockopt};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 // linux/netlink.h
@@ -30,6 +30,9 @@ pub const NLM_F_EXCL: u16 = 0x200;
 pub const NLM_F_CREATE: u16 = 0x400;
 /// "Behind the others, not before them."
 pub const NLM_F_APPEND: u16 = 0x800;
+/// More bytes than these at once may not fit into a socket (socket(7), SO_SNDBUF); a thousand published
+/// ports are more.
+const USUAL_ROOM: usize = 64 * 1024;
 /// This attribute holds attributes.
 pub const NLA_F_NESTED: u16 = 0x8000;
 
@@ -212,7 +215,20 @@ impl Netlink {
             self.number += 1;
             message.append_to(&mut bytes, self.number);
         }
+        if bytes.len() > USUAL_ROOM {
+            self.make_room(bytes.len());
+        }
         send(self.socket.as_raw_fd(), &bytes, MsgFlags::empty()).map(|_| ())
+    }
+
+    /// For a message of this size, and for an answer that repeats it because it is refused. Who may
+    /// not have as much as they like gets as much as everybody: `net.core.wmem_max`.
+    fn make_room(&self, size: usize) {
+        let (socket, size) = (&self.socket, size * 2);
+        let _ = setsockopt(socket, sockopt::SndBufForce, &size)
+            .or_else(|_| setsockopt(socket, sockopt::SndBuf, &size));
+        let _ = setsockopt(socket, sockopt::RcvBufForce, &size)
+            .or_else(|_| setsockopt(socket, sockopt::RcvBuf, &size));
     }
 
     fn hear(&mut self, tell: impl FnMut(Told)) -> nix::Result<()> {

@@ -13,7 +13,7 @@ harness::kernel_tests!(
     what_was_published_is_taken_back_and_the_rest_stays,
     what_is_taken_back_nobody_waits_for,
     what_a_dead_container_left_is_replaced,
-    hundreds_of_ports_come_and_go_at_once,
+    thousands_of_ports_come_and_go_at_once,
     others_tables_stay_as_they_are,
     a_table_that_somebody_threw_away_is_made_again,
     a_table_with_rules_of_another_version_is_exchanged_at_once,
@@ -140,13 +140,15 @@ fn what_a_dead_container_left_is_replaced() {
     );
 }
 
-fn hundreds_of_ports_come_and_go_at_once() {
+fn thousands_of_ports_come_and_go_at_once() {
     let _host = host();
     let empty = listing();
-    let ports: Vec<_> = (10_000..11_200).map(|number| tcp(number, number)).collect();
+    let ports: Vec<_> = (10_000..13_000).map(|number| tcp(number, number)).collect();
+    nftables::publish(TABLE, &ports, &[ip("10.63.0.9"), ip("fd63::9")]).unwrap(); // and it dies
     nftables::publish(TABLE, &ports, &first()).unwrap();
-    assert_eq!(listing().matches(": 10.63.0.2").count(), 1200);
+    assert_eq!(listing().matches(": 10.63.0.2").count(), 3000);
     nftables::publish(TABLE, &ports, &first()).unwrap();
+    nftables::forget(TABLE, &[ip("10.63.0.9"), ip("fd63::9")]).unwrap();
     nftables::forget(TABLE, &first()).unwrap();
     assert_eq!(listing(), empty);
 }
