@@ -170,7 +170,11 @@ mod tests {
         let before = limit();
         let _ = setrlimit(Resource::RLIMIT_MEMLOCK, before.1.min(4096), before.1);
         let (lowered, raised) = (limit(), std::cell::Cell::new((0, 0)));
-        unlimited(|| Ok(raised.set(limit()))).unwrap();
+        let look = || {
+            raised.set(limit());
+            Ok(())
+        };
+        unlimited(look).unwrap();
         assert!(raised.get().0 >= before.1, "{raised:?}");
         assert_eq!(limit(), lowered);
         setrlimit(Resource::RLIMIT_MEMLOCK, before.0, limit().1).unwrap();

@@ -39,14 +39,15 @@ const PODMAN: Known = &[
         "podman mounts it noexec; docker and we do not, as the OCI specification has it",
     ),
     ("mount /proc/interrupts", INTERRUPTS),
-    ("mount /proc/keys", "it is /dev/null of that /dev"),
+    (KCORE, "it is /dev/null of that /dev"),
+    ("mount /proc/keys", "the same"),
     ("mount /proc/timer_list", "the same"),
     ("mount /run/.containerenv", "podman's own mark"),
     ("file /run", "made for it"),
     ("mount /sys/dev/block", "podman hides the list of disks; docker and we do not"),
-    ("mount /sys/fs/cgroup", CGROUP_ROOT),
-    ("mount /sys/fs/cgroup/systemd", SYSTEMD),
-    ("namespace cgroup", CGROUP_NAMESPACE),
+    (GROUPS[0], CGROUP_ROOT),
+    (GROUPS[1], SYSTEMD),
+    (GROUPS[2], CGROUP_NAMESPACE),
     ("status Groups:", "podman leaves root without a group; docker and we give it group 0"),
     ("status SigIgn:", GO),
     ("sysctl net/ipv4/ip_unprivileged_port_start", PORTS),
@@ -61,12 +62,28 @@ const DOCKER: Known = &[
     ("file /.dockerenv", "docker's own mark"),
     ("mount /", NODEV),
     ("mount /proc/interrupts", INTERRUPTS),
-    ("mount /sys/fs/cgroup", CGROUP_ROOT),
-    ("mount /sys/fs/cgroup/systemd", SYSTEMD),
-    ("namespace cgroup", CGROUP_NAMESPACE),
+    (GROUPS[0], CGROUP_ROOT),
+    (GROUPS[1], SYSTEMD),
+    (GROUPS[2], CGROUP_NAMESPACE),
     ("status SigIgn:", GO),
     ("xray links", "docker switches IPv6 off where no network has it, also on the loopback"),
 ];
+
+/// Not every machine has it.
+const KCORE: &str = "mount /proc/kcore";
+
+/// With version 2 they are the same.
+const GROUPS: [&str; 3] =
+    ["mount /sys/fs/cgroup", "mount /sys/fs/cgroup/systemd", "namespace cgroup"];
+
+/// Can this machine show that difference?
+fn is_here(difference: &str) -> bool {
+    let is_v2 = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
+    match difference {
+        KCORE => Path::new("/proc/kcore").exists(),
+        other => !(is_v2 && GROUPS.contains(&other)),
+    }
+}
 
 const PORTS: &str = "docker and we let every user listen on low ports and ping, podman does not";
 const ETC: &str = "ours are nosuid, nodev and noexec: a list of names is no program";
@@ -219,7 +236,7 @@ fn peer(name: &str) -> (PathBuf, String) {
     }
 }
 
-/// Podman asks for more than some machines may give.
+/// Podman asks for more than some machines may give, and Go raises the number of files as far as it may.
 const LIMITS: [&str; 2] = ["--ulimit=nofile=1024:1024", "--ulimit=nproc=4096:4096"];
 
 /// Podman, with a store, a runtime and a policy of its own.
@@ -323,15 +340,16 @@ fn is_confined_as_dockers() {
     success(run(Command::new("skopeo").args(copy)));
     // The daemon ends with the script, which ends when we have seen enough.
     let script = format!(
-        "docker load -q -i {} && docker run -d --network none -v {} boat \"$@\" && \
+        "docker load -q -i {} && docker run -d --network none {} -v {} boat \"$@\" && \
          until [ -e {done} ]; do sleep 0.1; done; docker rm -f $(docker ps -q)",
         archive.display(),
+        LIMITS[0],
         there.volume(),
         done = there.shared.join("done").display(),
     );
     let mut command = Command::new(checkout().join("scripts/bench/dockerd"));
     command.arg(&daemon).args(["sh", "-c", &script, "sh"]).args(probe(there.sleep));
-    let container = ours(&here, &[]);
+    let container = ours(&here, &LIMITS[..1]);
     let mut docker = Background::start_command(command, there.shared.clone());
     let differences = differences(&here, &there);
     fs::write(there.shared.join("done"), "").expect("a folder of our own");
@@ -359,6 +377,7 @@ fn judge(differences: Differences, known: Known) {
     let is = |known: &str, name: &str| {
         known.strip_suffix('*').map_or(known == name, |start| name.starts_with(start))
     };
+    let known: Vec<_> = known.iter().filter(|(name, _)| is_here(name)).collect();
     let mut unused: BTreeSet<&str> = known.iter().map(|(name, _)| *name).collect();
     let mut unknown = String::new();
     for (name, ours, theirs) in differences {
