@@ -277,11 +277,11 @@ fn a_rule_that_refuses_the_rest_is_told_of() {
     });
     assert_eq!(told, [1, 1, 0, 0], "what asks something first may not be about us");
     sh("nft delete table inet theirs; iptables-nft -A FORWARD -j REJECT");
-    assert!(!scene.ways()[0]);
+    assert!(!scene.ways([false; 4])[0]);
     let [remark] = &look(TABLE, "coracle0").unwrap().remarks[..] else { panic!("no remark") };
     let (_, hint) = remark.split_once("hint: `").unwrap();
     sh(hint.split_once('`').unwrap().0);
-    assert!(scene.ways()[0]);
+    assert!(scene.ways([true; 4])[0]);
 }
 
 fn legacy_rules_are_left_to_their_owner() {
