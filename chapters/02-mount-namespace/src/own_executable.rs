@@ -7,7 +7,7 @@
 //! ourselves again through a mount of our own file that nobody can write through: a detached one,
 //! which is in no namespace and can't be remounted. Older kernels get a sealed copy in memory.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl, open};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::stat::Mode;
@@ -49,8 +49,21 @@ fn is_protected() -> Result<bool> {
 
 /// A detached, read-only bind mount of our file: open_tree(2), and mount_setattr(2) of Linux 5.12.
 fn read_only_mount() -> Result<OwnedFd> {
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    let tree = open_tree(rustix::fs::CWD, OWN_EXECUTABLE, flags)?;
+    let clone = |path: &Path| {
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+        open_tree(rustix::fs::CWD, path, flags)
+    };
+    let tree = match clone(OWN_EXECUTABLE.as_ref()) {
+        // We were executed in another mount namespace, and its mounts can't be cloned from ours.
+        Err(rustix::io::Errno::INVAL) => {
+            let tree = clone(&std::fs::read_link(OWN_EXECUTABLE)?)?;
+            let (ours, found) = (rustix::fs::stat(OWN_EXECUTABLE)?, rustix::fs::fstat(&tree)?);
+            let is_ours = (ours.st_dev, ours.st_ino) == (found.st_dev, found.st_ino);
+            ensure!(is_ours, "another file has our name");
+            tree
+        }
+        tree => tree?,
+    };
     sys::mount_setattr(tree.as_fd(), &sys::MountAttributes::read_only())?;
     // The tree's own descriptor is O_PATH; the kernel executes from a real one just as well.
     let through = crate::inside::through_descriptor(&tree);

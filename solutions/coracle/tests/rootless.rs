@@ -22,7 +22,7 @@ use server::Server;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Output, Stdio};
 
 harness::kernel_tests!(
     the_users_of_an_image_are_numbers_of_the_user,
@@ -33,6 +33,7 @@ harness::kernel_tests!(
     without_a_login_there_is_a_folder_in_tmp_and_nobody_elses,
     its_containers_are_listed_and_removed,
     a_container_runs_as_another_user,
+    its_program_is_no_copy_and_nobody_can_write_it,
     a_terminal_works,
     signals_reach_the_command,
     killed_at_any_moment_it_leaves_no_process_and_no_mount => 180,
@@ -230,6 +231,19 @@ fn a_container_runs_as_another_user() {
     assert!(output.stderr.contains("this user namespace has 65537 users"), "{output:?}");
 }
 
+/// A copy in memory would be one for each container.
+fn its_program_is_no_copy_and_nobody_can_write_it() {
+    let sailor = Sailor::new();
+    let mut program = sailor.background(&["--rm"], "");
+    let executable = PathBuf::from(format!("/proc/{}/exe", children_of(program.id())[0]));
+    let file = |path: &Path| fs::metadata(path).map(|it| (it.dev(), it.ino())).unwrap();
+    assert_eq!(file(&executable), file(&sailor.coracle));
+    let flags = nix::sys::statvfs::statvfs(&executable).unwrap().flags();
+    assert!(flags.contains(nix::sys::statvfs::FsFlags::ST_RDONLY), "{flags:?}");
+    program.kill().unwrap();
+    program.wait().unwrap();
+}
+
 fn a_terminal_works() {
     let sailor = Sailor::new();
     for user in ["root", "app"] {
@@ -296,11 +310,12 @@ fn ten_at_once() {
     let names: Vec<String> = (10..20).map(|number| format!("boat-{number}")).collect();
     let start = |name: &String| {
         let arguments = ["run", "--network", "host", "--name", name, &sailor.image, "hostname"];
-        sailor.command(&arguments).stdout(Stdio::null()).spawn().unwrap()
+        sailor.command(&arguments).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap()
     };
     let all: Vec<Child> = names.iter().map(start).collect();
-    for mut one in all {
-        assert!(one.wait().unwrap().success());
+    let ended: Vec<Output> = all.into_iter().map(|one| one.wait_with_output().unwrap()).collect();
+    for one in ended {
+        assert!(one.status.success(), "{one:?}");
     }
     assert_eq!(sailor.states().len(), 10);
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
