@@ -377,13 +377,14 @@ fn ten_at_once_have_a_network() {
     let start = |_| {
         let mut command = user.command(&["run", "--rm", &user.sailor.image]);
         command.args(["sh", "-c", "ip -4 -o address show dev eth0; ip route"]);
-        command.stdout(Stdio::piped()).spawn().unwrap()
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     };
     let all: Vec<Child> = (0..10).map(start).collect();
-    for one in all {
-        let output = one.wait_with_output().unwrap();
+    let ended: Vec<_> = all.into_iter().map(|one| one.wait_with_output().unwrap()).collect();
+    for output in ended {
         let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && said.contains("inet 10.0.2.100/24"), "{said}");
+        assert!(output.status.success(), "{output:?}");
+        assert!(said.contains("inet 10.0.2.100/24"), "{said}");
         assert!(said.contains("default via 10.0.2.2"), "{said}");
     }
     assert_eq!(processes("pasta"), Vec::<PathBuf>::new());
