@@ -67,7 +67,7 @@ serve() { # the PID of a sudo
   mapfile -d '' -t arguments < "/proc/$1/cmdline"
   arguments=("${arguments[@]:2}")
   [ "${arguments[0]}" != -n ] || arguments=("${arguments[@]:1}")
-  env --default-signal=INT,QUIT -C "$(readlink "/proc/$1/cwd")" PATH="$PATH" "${arguments[@]}" \
+  env --default-signal=HUP,INT,QUIT,TERM -C "$(readlink "/proc/$1/cwd")" PATH="$PATH" "${arguments[@]}" \
     < /dev/null > "/proc/$1/fd/1" 2> "/proc/$1/fd/2" || status=$?
   [ ! -d "/proc/$1" ] || echo $status > "$work/said/$1"
 }
@@ -354,7 +354,7 @@ for signal in INT TERM HUP KILL; do
     remember_the_machine
     # A session of its own, as in a terminal: Ctrl-C goes to all in the group, a kill to one.
     # What runs behind `&` in a script ignores Ctrl-C, and so would all that it starts.
-    as_learner env --default-signal=INT,QUIT setsid cargo-course course check 01 --bin "$work/bin/hangs-$$" > "$work/said/it" 2>&1 < /dev/null &
+    as_learner env --default-signal=HUP,INT,QUIT,TERM setsid cargo-course course check 01 --bin "$work/bin/hangs-$$" > "$work/said/it" 2>&1 < /dev/null &
     it=''
     for _ in {1..1000}; do
       it=$(pgrep -f "^cargo-course course check 01 --bin $work" | head -1) && break
