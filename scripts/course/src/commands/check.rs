@@ -72,7 +72,7 @@ pub fn run(arguments: &Arguments, course: &Course) -> Result<ExitCode> {
     }
     let checked = check(arguments, course, chapter)?;
     match arguments.json {
-        true => println!("{}", json::of(&checked, arguments)?),
+        true => look::say(&(json::of(&checked, arguments)? + "\n")),
         false => show(&checked, course, arguments),
     }
     Ok(ExitCode::from(u8::from(!checked.has_passed())))
