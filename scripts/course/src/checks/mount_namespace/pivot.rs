@@ -2,7 +2,7 @@
 
 use super::place::{Place, Scene};
 use super::standstill::Stand;
-use super::view::{Inside, Line, mount_of};
+use super::view::{Inside, Line, mount_of, uncover};
 use super::{because, finding};
 use crate::checks::{Finding, Program};
 use std::fs;
@@ -47,7 +47,7 @@ fn old_root_is_gone(place: &Place, inside: &Inside) -> Result<(), Finding> {
 
 fn no_escape(place: &Place, inside: &Inside) -> Result<(), Finding> {
     if inside.stolen.as_ref() != Some(&place.text) {
-        return Ok(());
+        return is_not_covered(place, inside);
     }
     let seen = format!(
         "the mount namespace of process {} begins at the host's root; entered there, {} says {}",
@@ -60,6 +60,26 @@ fn no_escape(place: &Place, inside: &Inside) -> Result<(), Finding> {
     let text = "The old root is still the root of the namespace, as after a chroot(2), \
         which moves the root of one process. Swap the roots with pivot_root(2).";
     Err(because(finding("no way leads out of the container", seen, why), "chroot", text))
+}
+
+/// The old root may lie below the new one, where no path leads to it and one unmount does.
+fn is_not_covered(place: &Place, inside: &Inside) -> Result<(), Finding> {
+    if uncover(inside.pid, &place.secret).as_ref() != Some(&place.text) {
+        return Ok(());
+    }
+    let seen = format!(
+        "the old root lies below the new one in the namespace of process {}; with / unmounted, {} \
+         says {}",
+        inside.pid,
+        place.secret.display(),
+        place.text
+    );
+    let why =
+        "Root in the container can unmount what covers it, and enter the namespace once more.";
+    let text = "The new root covers the old one, and the old one is still the root of the \
+        namespace. pivot_root(2) lets them change places; then the old one can go.";
+    let finding = finding("the old root is not mounted in the container any more", seen, why);
+    Err(because(finding, "covered", text))
 }
 
 /// The working folder must be one that can be reached from the root, not one of the old tree: the

@@ -1,6 +1,7 @@
 //! Looks at mounts with the kernel's eyes: mountinfo, of a process or of its whole namespace.
 
 use nix::fcntl::{OFlag, open, openat};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::stat::Mode;
 use std::fs::{self, File};
@@ -155,6 +156,27 @@ pub fn mount_of(path: &Path) -> Option<u64> {
     let file = open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd())).ok()?;
     info.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim().parse().ok()
+}
+
+/// Reads a file as a root in there could who takes away what covers the old root: the new one may have
+/// been moved onto it (MS_MOVE) and not have taken its place. In a copy of the namespace, so that the
+/// container keeps its own; in a thread of our own, which ends there. `None` if there is no such file.
+pub fn uncover(pid: u32, file: &Path) -> Option<String> {
+    let target = File::open(format!("/proc/{pid}/ns/mnt")).ok()?;
+    let proc = open("/proc", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty());
+    let (proc, file, none) = (proc.ok()?, file.to_owned(), None::<&str>);
+    let visit = std::thread::spawn(move || {
+        unshare(CloneFlags::CLONE_FS).ok()?;
+        setns(&target, CloneFlags::CLONE_NEWNS).ok()?;
+        unshare(CloneFlags::CLONE_NEWNS).ok()?;
+        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).ok()?;
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        let copy = openat(&proc, "thread-self/ns/mnt", flags, Mode::empty()).ok()?;
+        umount2("/", MntFlags::MNT_DETACH).ok()?;
+        setns(&copy, CloneFlags::CLONE_NEWNS).ok()?; // to the root that is left
+        fs::read_to_string(file).ok()
+    });
+    visit.join().ok()?
 }
 
 /// Enters the mount namespace of a process, in a thread of our own that ends there, and reads its
