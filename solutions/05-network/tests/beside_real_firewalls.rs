@@ -9,7 +9,9 @@ mod machines;
 
 use container::{Waiting, rootfs, says, serve, within};
 use harness::Test;
-use machines::{Machine, Tidy, connect, far, is_reachable, listen, listing, patience, require, sh};
+use machines::{
+    Machine, Tidy, becomes_reachable, far, is_reachable, listen, listing, patience, require, sh,
+};
 use network::networks::prune;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -114,12 +116,15 @@ impl Scene {
     /// All that has a way finds it: out, in, to a neighbour, and to what a neighbour publishes.
     fn is_open(&self, Containers { one, two, .. }: &Containers) {
         let own = [format!("{}:80", one.address(4)), format!("[{}]:80", one.address(6))];
+        let own = own.each_ref().map(String::as_str);
+        let outside = ["198.51.100.9:80", "[2001:db8::9]:80"];
         let published = ["198.51.100.1:8080", "[2001:db8::1]:8080"];
-        within(one, || ["198.51.100.9:80", "[2001:db8::9]:80"].map(connect));
-        self.far.within(|| published.map(connect));
-        within(two, || published.map(connect));
-        within(two, || own.each_ref().map(|to| connect(to)));
-        connect("127.0.0.1:8080");
+        let reach = |to: [&str; 2]| to.map(|to| assert!(becomes_reachable(to), "{to}"));
+        within(one, || reach(outside));
+        self.far.within(|| reach(published));
+        within(two, || reach(published));
+        within(two, || reach(own));
+        reach(["127.0.0.1:8080", "[::1]:8080"]);
     }
 
     /// What we have them accept, our own table still drops.
