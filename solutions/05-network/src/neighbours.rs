@@ -17,7 +17,8 @@
 //! table, and so is which of Docker's containers ours may talk to: Docker before version 28 keeps
 //! others off them by that policy alone, and our rule comes before it. The rules carry a comment by
 //! which we know them again. A program that reloads throws them away, so they are looked for whenever
-//! a container starts. Where we don't know the place, or may not, we say what to type.
+//! a container starts, and by `coracle network reload`. Where we don't know the place, or may not, we
+//! say what to type.
 
 mod chains;
 

@@ -176,6 +176,18 @@ pub fn prune() -> Result<()> {
     outcome
 }
 
+/// Puts back what somebody has thrown away, who reloaded a firewall or the machine's switches: the
+/// containers that run have their ways again before another one starts.
+pub fn reload() -> Result<()> {
+    for name in record::names() {
+        if let Some(Record { bridge, .. }) = Record::read(&Path::new(FOLDER).join(&name))? {
+            let wanted = Wanted { name, subnet: None, internal: bridge.internal };
+            Network::open(&wanted)?;
+        }
+    }
+    Ok(())
+}
+
 /// Gives back the addresses of those who were killed, and removes what is left of them.
 pub fn sweep() -> Result<()> {
     for name in record::names() {

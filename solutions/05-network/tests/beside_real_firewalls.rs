@@ -12,7 +12,7 @@ use harness::Test;
 use machines::{
     Machine, Tidy, becomes_reachable, far, is_reachable, listen, listing, patience, require, sh,
 };
-use network::networks::prune;
+use network::networks;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -144,10 +144,13 @@ impl Scene {
         start_another();
         self.is_open(&all);
         self.is_closed(&all);
-        for reload in reloads {
+        for (number, reload) in reloads.iter().enumerate() {
             sh(reload);
             assert!(!listing().contains("coracle: coracle0"), "{reload} throws nothing away");
-            start_another();
+            match number {
+                0 => networks::reload().unwrap(), // as `coracle network reload` does
+                _ => start_another(),
+            }
             self.is_open(&all);
         }
         drop(all);
@@ -165,7 +168,7 @@ impl Scene {
 /// When the networks go, nothing of ours stays.
 fn leaves_nothing() {
     let started = Instant::now();
-    while let Err(error) = prune() {
+    while let Err(error) = networks::prune() {
         assert!(started.elapsed() < patience(), "{error:#}"); // the containers are on their way out
         std::thread::sleep(Duration::from_millis(50));
     }

@@ -25,6 +25,11 @@ pub fn prune_networks() -> Result<()> {
     network::networks::prune()
 }
 
+/// Puts the rules back that a reloaded firewall has thrown away.
+pub fn reload_networks() -> Result<()> {
+    network::networks::reload()
+}
+
 /// A container's connection. Dropped, its address and its ports are free again.
 pub enum Connection {
     /// It has an address and a cable.

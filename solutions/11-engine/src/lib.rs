@@ -28,7 +28,7 @@ mod share;
 mod state;
 mod user;
 
-pub use connection::prune_networks;
+pub use connection::{prune_networks, reload_networks};
 pub use container::Container;
 pub use image::{Collected, Image, Listed, Listing, Reference};
 pub use images::{

@@ -65,6 +65,8 @@ enum Command {
 enum Network {
     /// Remove the networks that no container is on: their bridges, rules and switches
     Prune,
+    /// Put back the rules that let containers through, after ufw, firewalld or nft were reloaded
+    Reload,
 }
 
 fn main() -> ExitCode {
@@ -108,6 +110,7 @@ fn run() -> anyhow::Result<u8> {
             }
         }
         Command::Network(Network::Prune) => engine::prune_networks()?,
+        Command::Network(Network::Reload) => engine::reload_networks()?,
         Command::Diff { container } => {
             for change in engine::changes(&container)? {
                 writeln!(stdout(), "{change}")?;

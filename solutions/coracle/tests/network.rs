@@ -24,6 +24,7 @@ harness::kernel_tests!(
     the_port_of_one_is_the_next_ones_at_once,
     what_is_turned_on_this_machine_is_said,
     what_can_not_be_is_refused_with_words,
+    what_somebody_has_thrown_away_is_put_back,
     pruned_the_machine_is_as_it_was,
     who_may_miss_a_switch_that_is_turned_back_is_named,
 );
@@ -251,6 +252,21 @@ fn what_can_not_be_is_refused_with_words() {
         let output = run_rm(options, &["echo", "ran"]);
         assert_refused(&output, &[word, "hint: "]);
     }
+}
+
+fn what_somebody_has_thrown_away_is_put_back() {
+    busybox();
+    fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
+    let far = Far::new();
+    let container = Background::start(&["-p", "8080:80"], SERVE);
+    let table = || sh("nft -s list ruleset");
+    let before = table();
+    sh("nft flush ruleset; echo 0 > /proc/sys/net/ipv4/ip_forward");
+    success(harness::run(&mut coracle(&["network", "reload"])));
+    assert_eq!(table(), before);
+    assert_eq!(far.sh(&get(&format!("{OURS}:8080"))), "hello\n");
+    let log = fs::read_to_string(container.shared.join("log")).unwrap();
+    assert!(log.contains(&format!("{THEIRS}]:")), "by a rule, and not by the proxy: {log}");
 }
 
 fn pruned_the_machine_is_as_it_was() {

@@ -69,7 +69,8 @@ fn about_switch(turned: &Turned, apart: &[String]) -> String {
 
 fn about_place(place: &Place, link: &str) -> String {
     format!(
-        "{place} has rules for {link} now, so that its containers can reach others (undone by coracle network prune)"
+        "{place} has rules for {link} now, so that its containers can reach others (undone by coracle \
+         network prune; should a reload of that firewall throw them away: coracle network reload)"
     )
 }
 
