@@ -340,17 +340,19 @@ fn is_confined_as_dockers() {
     success(run(Command::new("skopeo").args(copy)));
     // The daemon ends with the script, which ends when we have seen enough.
     let script = format!(
-        "docker load -q -i {} && docker run -d --network none {} -v {} boat \"$@\" && \
+        "touch {up}; docker load -q -i {} && docker run -d --network none {} -v {} boat \"$@\" && \
          until [ -e {done} ]; do sleep 0.1; done; docker rm -f $(docker ps -q)",
         archive.display(),
         LIMITS[0],
         there.volume(),
+        up = daemon.join("ready").display(),
         done = there.shared.join("done").display(),
     );
     let mut command = Command::new(checkout().join("scripts/bench/dockerd"));
     command.arg(&daemon).args(["sh", "-c", &script, "sh"]).args(probe(there.sleep));
     let container = ours(&here, &LIMITS[..1]);
-    let mut docker = Background::start_command(command, there.shared.clone());
+    let mut docker = Background::start_command(command, daemon.clone());
+    wait_for("docker's container", || there.shared.join("ready").exists());
     let differences = differences(&here, &there);
     fs::write(there.shared.join("done"), "").expect("a folder of our own");
     assert!(docker.program.wait().expect("our child").success(), "docker");
