@@ -1,5 +1,6 @@
 //! Reads and writes the files of a group, with what an errno means there.
 
+use crate::delegated::IN_A_SCOPE;
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use std::fmt::Display;
@@ -99,11 +100,10 @@ fn hint(folder: &Path, name: &str, error: &Error) -> String {
              it: cat {}/{name}",
             folder.parent().unwrap_or(folder).display()
         ),
-        (ErrorKind::PermissionDenied, _) => {
-            "\nhint: this cgroup belongs to somebody else: run it with sudo, or in one of your own: \
-             systemd-run --user --scope -p Delegate=yes …"
-                .to_owned()
-        }
+        (ErrorKind::PermissionDenied, _) => format!(
+            "\nhint: this cgroup belongs to somebody else: run it with sudo, or for one of your own \
+             put this before the command: {IN_A_SCOPE}"
+        ),
         (ErrorKind::ResourceBusy, _) if name == "cgroup.subtree_control" => format!(
             "\nhint: there are processes in {shown} itself, and a cgroup with processes hands no \
              controllers down: move them into one below it"

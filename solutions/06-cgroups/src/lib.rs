@@ -19,7 +19,7 @@
 mod arguments;
 pub mod bill;
 mod cpu_list;
-mod delegated;
+pub mod delegated;
 pub mod device_filter;
 pub mod devices;
 mod files;

@@ -8,7 +8,9 @@
 //! files. But root of one such namespace is nobody in another. So who wants something of a running
 //! container, its network, enters the namespace of that one.
 
+use crate::Request;
 use crate::registry::{ROOT, RUN};
+use crate::share::Share;
 use crate::state::{Process, State, Status};
 use anyhow::{Context, Result, ensure};
 use network::ports::Published;
@@ -25,12 +27,15 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use users::Maps;
 
-/// Becomes root if we are not: of a new namespace, or of that in which the container `beside` runs.
-/// `None`: we are, go on. Else it has been done in there, and with this status. To be called while
-/// the process has one thread and no other descriptors.
-pub fn be_root(beside: Option<&str>) -> Result<Option<u8>> {
+/// Becomes root if we are not: of a new namespace, or of that of the running container which the one
+/// that is `wanted` is to share a network with. `None`: we are, go on. Else it has been done in there,
+/// and with this status. To be called while the process has one thread and no other descriptors.
+pub fn be_root(wanted: Option<&Request>) -> Result<Option<u8>> {
     if geteuid().is_root() {
         return Ok(None);
+    }
+    if let Some(request) = wanted {
+        Share::find_room(request, folder_of_login(geteuid()).as_deref())?;
     }
     let environment = with_folders_of(geteuid())?;
     let signals = Signals::block()?;
@@ -39,7 +44,7 @@ pub fn be_root(beside: Option<&str>) -> Result<Option<u8>> {
         users::become_root()?;
         own_executable::execute_again(&environment)
     };
-    let started = match beside.and_then(namespace_of) {
+    let started = match wanted.and_then(Request::shares_with).and_then(namespace_of) {
         None => process::start(
             users::NAMESPACE | CloneFlags::CLONE_NEWNS,
             |pid| Maps::widest().write(pid).and_then(|()| guard.watch_over(pid)), // the child waits

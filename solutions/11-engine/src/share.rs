@@ -24,6 +24,15 @@ impl Share {
         Ok(Share { limits, devices, parent: request.limits.cgroup_parent.clone(), group: None })
     }
 
+    /// For an ordinary user, who is still just that: looks for room in which limits can be set, and
+    /// asks the user's systemd for some.
+    pub fn find_room(request: &Request, folder_of_login: Option<&Path>) -> Result<()> {
+        if request.limits.limits()?.is_empty() && request.limits.cgroup_parent.is_none() {
+            return Ok(()); // it needs no group
+        }
+        cgroups::delegated::ensure_one(folder_of_login).context("cannot limit the container")
+    }
+
     /// Decides which folders the group will have, to be written down before they are made.
     ///
     /// An ordinary user's container without limits runs without one, too: its root can't open a device

@@ -78,9 +78,8 @@ fn run() -> anyhow::Result<u8> {
     let Coracle { command, .. } = process::parse();
     if !matches!(command, Command::Xray(_)) {
         // An ordinary user's containers are made by root of a user namespace.
-        let beside =
-            if let Command::Run(request) = &command { request.shares_with() } else { None };
-        if let Some(status) = engine::be_root(beside)? {
+        let wanted = if let Command::Run(request) = &command { Some(&**request) } else { None };
+        if let Some(status) = engine::be_root(wanted)? {
             return Ok(status);
         }
     }
