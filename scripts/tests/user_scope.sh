@@ -50,7 +50,7 @@ echo "group of the login: $(cat /proc/self/cgroup)"
 $run $image sh -c 'echo "inside: $(cat /sys/fs/cgroup/memory.max) $(cat /sys/fs/cgroup/pids.max)"; exit 7'
 echo "status: $?"
 echo $word | $run -i $image sh -c 'read one; echo "got $one"'
-script -qec "$run -it $image sh -c '[ -t 0 ] && [ -t 1 ] && echo a terminal'" /dev/null | tr -d '\000\r'
+script -qec "$run -it $image sh -c '[ -t 0 ] && [ -t 1 ] && echo a terminal'" /dev/null | grep -o 'a terminal' # and not the end of file that is typed
 
 $run -v $HOME:/out $image sh -c 'trap "echo told to end; exit 5" TERM; echo > /out/there; while :; do sleep 0.1; done' &
 until [ -e $HOME/there ]; do sleep 0.1; done
