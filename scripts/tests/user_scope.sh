@@ -82,6 +82,8 @@ cat > "$work/in-the-lab" << END
 useradd -m -d /lab/anna anna # not on the overlay that is the root here
 useradd -m -d /lab/bob bob
 ln -s "\$(command -v newuidmap)" "\$(command -v newgidmap)" $work/few/
+# Started by the login itself, they would have to be there in 25 seconds: too short on a busy machine.
+systemctl start systemd-logind "user@\$(id -u anna)"
 runuser -l anna -c '. $work/variables; . $work/session'
 echo "status of the session: \$?"
 cd /lab/bob
@@ -90,7 +92,7 @@ HOME=/lab/bob runuser -u bob -- \$run \$image echo ran 2>&1 | sed 's/^/no login:
 END
 chmod -R a+rX "$work"
 status=0
-scripts/lab --systemd --timeout 900 bash "$work/in-the-lab" > "$work/said" 2>&1 || status=$?
+scripts/lab --systemd --timeout 1800 bash "$work/in-the-lab" > "$work/said" 2>&1 || status=$?
 
 expect() { # what, line that must be there
   grep -qxE "$2" "$work/said" && return
