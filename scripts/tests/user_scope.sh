@@ -14,6 +14,12 @@ if ! said=$(scripts/lab.d/fetch 2>&1); then
   exit 1
 fi
 [ -x /lib/systemd/systemd ] || { echo "no systemd here"; exit 77; }
+for needed in /usr/lib/systemd/user/dbus.socket /usr/lib/*/security/pam_systemd.so; do
+  [ -e "$needed" ] || { echo "no $needed: install dbus-user-session and libpam-systemd"; exit 77; }
+done
+for needed in busctl script newuidmap runuser; do
+  command -v "$needed" > /dev/null || { echo "no $needed: install it"; exit 77; }
+done
 
 # ---- An image: busybox and links to it ----
 
