@@ -55,6 +55,13 @@ impl Chapter {
     pub fn number_of(&self, exercise: &str) -> Option<usize> {
         self.exercises.iter().position(|other| other.name == exercise).map(|index| index + 1)
     }
+
+    /// Does an exercise need another one, directly or through what it needs?
+    pub fn stands_on(&self, exercise: &str, other: &str) -> bool {
+        let found = self.exercises.iter().find(|one| one.name == exercise);
+        let needs = found.map_or(&[][..], |exercise| exercise.needs.as_slice());
+        needs.iter().any(|need| need == other || self.stands_on(need, other))
+    }
 }
 
 /// Reads all chapters of a checkout, in their order.

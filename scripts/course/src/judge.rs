@@ -3,14 +3,21 @@
 //! This is the part of a check that runs as root. It reads one program and writes no file: what
 //! it found goes to standard output, to the process of the user's that asked.
 
+use crate::catalogue::{Chapter, Exercise};
 use crate::checks::{self, Finding};
 use anyhow::{Context, Result};
 use harness::{Host, Judgement, Test, Verdict};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Mutex;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long the judging of an exercise goes on when one has failed that it needs, for which it will be
+/// called blocked. One that is not even written says so within that.
+pub const REMAINDER: Duration = Duration::from_secs(2);
 
 /// What one line says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -69,8 +76,15 @@ pub struct Arguments {
     /// The process that wants to know: judging ends when it does
     #[arg(long, value_name = "PID")]
     caller: Option<u32>,
-    /// The names of the exercises, such as pid_start
+    /// The exercises, by name, and after a colon what each stands on: pid_reap:pid_start,pid_wait
     exercises: Vec<String>,
+}
+
+/// How the judge is told of an exercise.
+pub fn named(chapter: &Chapter, exercise: &Exercise) -> String {
+    let below = chapter.exercises.iter().map(|other| other.name.as_str());
+    let below: Vec<_> = below.filter(|other| chapter.stands_on(&exercise.name, other)).collect();
+    format!("{}:{}", exercise.name, below.join(","))
 }
 
 /// Judges the named exercises, all at once, and prints them in order.
@@ -79,7 +93,11 @@ pub struct Arguments {
 /// There is no such exercise, or the sandbox can't be made ready.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let names = &arguments.exercises;
-    let find = |name: &String| checks::ALL.iter().find(|check| check.name == name);
+    let find = |argument: &String| {
+        let (name, needs) = argument.split_once(':').unwrap_or((argument, ""));
+        let test = checks::ALL.iter().find(|check| check.name == name)?;
+        Some((test, needs.split(',').map(str::to_owned).collect::<Vec<_>>()))
+    };
     let tests = names.iter().map(find).collect::<Option<Vec<_>>>();
     let tests = tests.with_context(|| format!("no such exercise among {names:?}"))?;
     if let Some(caller) = arguments.caller {
@@ -88,9 +106,21 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     harness::sweep();
     let _janitor = harness::Janitor::hire().context("cannot start the janitor")?;
     let host = if arguments.bare { Host::Bare } else { read_only_host() };
-    let judge = |test: &Test| judge(&host, test);
+    let failed = Mutex::new(BTreeMap::new());
+    let failed = || failed.lock().expect("no holder panics");
+    let judge = |test: &Test, needs: &[String]| {
+        let is_blocked = |name: &String| {
+            failed().get(name.as_str()).is_some_and(|since: &Instant| since.elapsed() > REMAINDER)
+        };
+        let line = judge(&host, test, || !needs.iter().any(is_blocked));
+        if matches!(line.outcome, Outcome::Failed | Outcome::Died) {
+            failed().insert(test.name, Instant::now());
+        }
+        line
+    };
     thread::scope(|scope| {
-        let threads: Vec<_> = tests.iter().map(|test| scope.spawn(|| judge(test))).collect();
+        let threads: Vec<_> =
+            tests.iter().map(|(test, needs)| scope.spawn(|| judge(test, needs))).collect();
         for thread in threads {
             let line = thread.join().expect("a judge does not panic");
             println!("{}", serde_json::to_string(&line).expect("a line is plain text"));
@@ -106,9 +136,9 @@ fn read_only_host() -> Host {
     Host::ReadOnly(std::env::current_dir().into_iter().chain(program).collect())
 }
 
-fn judge(host: &Host, test: &Test) -> Line {
+fn judge(host: &Host, test: &Test, is_wanted: impl Fn() -> bool) -> Line {
     let started = Instant::now();
-    let mut line = match harness::judge_on(host, test) {
+    let mut line = match harness::judge_while(host, test, is_wanted) {
         Ok(judgement) => of(test, judgement),
         Err(error) => Line {
             reason: Some(format!("the sandbox could not be started: {error}")),

@@ -53,10 +53,10 @@ pub fn of<'a>(
 }
 
 /// The exercises that can be judged: not open, and not behind one that is.
-pub fn to_judge(chapter: &Chapter, is_open: impl Fn(&str) -> bool) -> Vec<String> {
+pub fn to_judge(chapter: &Chapter, is_open: impl Fn(&str) -> bool) -> Vec<&Exercise> {
     let verdicts = of(chapter, is_open, &[]);
     let free = verdicts.iter().filter(|verdict| verdict.state == State::NotRun);
-    free.map(|verdict| verdict.exercise.name.clone()).collect()
+    free.map(|verdict| verdict.exercise).collect()
 }
 
 /// The exercise that has to pass first: the first in the chain of what is needed.
@@ -135,7 +135,9 @@ mod tests {
 
     #[test]
     fn what_is_open_blocks_and_is_not_judged() {
-        assert_eq!(to_judge(&chapter(), |name| name == "b"), ["a", "d"]);
+        let chapter = chapter();
+        let free = to_judge(&chapter, |name| name == "b");
+        assert_eq!(free.iter().map(|one| &one.name).collect::<Vec<_>>(), ["a", "d"]);
         let lines = [line("a", Outcome::Passed, ""), line("d", Outcome::NotRun, "")];
         assert_eq!(states(&["b"], &lines), [Passed, Open, Blocked(2), NotRun]);
     }

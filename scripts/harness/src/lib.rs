@@ -46,7 +46,7 @@ pub use kill::{kill_at_each_syscall, kill_evenly};
 pub use lab::lab_only;
 pub use leaks::Leaks;
 pub use patience::{patient, rounds};
-pub use sandbox::{Host, Judgement, Verdict, enter, judge, judge_on};
+pub use sandbox::{Host, Judgement, Verdict, enter, judge, judge_on, judge_while};
 pub use stages::stage;
 pub use waiting::{AND_WAIT, Waiting, wait_for};
 

@@ -96,12 +96,26 @@ pub fn judge(test: &Test) -> io::Result<Judgement> {
 /// # Errors
 /// The sandbox could not be started.
 pub fn judge_on(host: &Host, test: &Test) -> io::Result<Judgement> {
-    judge_within(patience::unmoved, host, test)
+    judge_while(host, test, || true)
+}
+
+/// [`judge_on`] as long as the verdict is wanted: when it is not any more, the test is ended as if its
+/// time were up.
+///
+/// # Errors
+/// The sandbox could not be started.
+pub fn judge_while(
+    host: &Host,
+    test: &Test,
+    is_wanted: impl Fn() -> bool,
+) -> io::Result<Judgement> {
+    let limit = |limit| if is_wanted() { patience::unmoved(limit) } else { Duration::ZERO };
+    judge_within(limit, host, test)
 }
 
 /// The same, for who is `patient` in this way.
 fn judge_within(
-    patient: fn(Duration) -> Duration,
+    patient: impl Fn(Duration) -> Duration,
     host: &Host,
     test: &Test,
 ) -> io::Result<Judgement> {

@@ -4,10 +4,10 @@ mod json;
 mod report;
 
 use crate::build::{self, Built};
-use crate::catalogue::Chapter;
+use crate::catalogue::{Chapter, Exercise};
 use crate::checks::PROGRAM;
 use crate::course::Course;
-use crate::judge::Line;
+use crate::judge::{self, Line};
 use crate::progress::{self, Pass, Progress};
 use crate::verdict::{self, State, Verdict};
 use crate::{choose, holes, look, root, starters};
@@ -131,7 +131,7 @@ fn check<'a>(
     let wanted = verdict::to_judge(chapter, is_open);
     let lines = match wanted.is_empty() {
         true => Vec::new(),
-        false => judge(arguments, course, &program, &wanted)?,
+        false => judge(arguments, course, &program, chapter, &wanted)?,
     };
     let verdicts = verdict::of(chapter, is_open, &lines);
     if arguments.bin.is_none() && sources == starters::fingerprint(course, chapter) {
@@ -153,10 +153,12 @@ fn judge(
     arguments: &Arguments,
     course: &Course,
     program: &Path,
-    exercises: &[String],
+    chapter: &Chapter,
+    exercises: &[&Exercise],
 ) -> Result<Vec<Line>> {
+    let not_run = |exercise: &Exercise, reason: &str| Line::not_run(&exercise.name, reason);
     if let Err(reason) = root::ask(course) {
-        return Ok(exercises.iter().map(|name| Line::not_run(name, &reason)).collect());
+        return Ok(exercises.iter().map(|exercise| not_run(exercise, &reason)).collect());
     }
     let mut command = root::command(course);
     command.arg("env").arg(in_environment(program));
@@ -168,7 +170,8 @@ fn judge(
         );
         command.arg("--bare");
     }
-    command.args(exercises).current_dir(&course.checkout).stdin(Stdio::null());
+    command.args(exercises.iter().map(|exercise| judge::named(chapter, exercise)));
+    command.current_dir(&course.checkout).stdin(Stdio::null());
     let output = command.output().context("cannot run scripts/as-root")?;
     let text = String::from_utf8_lossy(&output.stdout);
     let lines: Vec<Line> =
@@ -176,9 +179,9 @@ fn judge(
     let said = String::from_utf8_lossy(&output.stderr);
     if lines.len() < exercises.len() {
         let reason = said.lines().last().unwrap_or("the judge was ended");
-        let missing =
-            exercises.iter().filter(|name| lines.iter().all(|line| &line.exercise != *name));
-        let missing: Vec<Line> = missing.map(|name| Line::not_run(name, reason)).collect();
+        let is_missing = |one: &&&Exercise| lines.iter().all(|line| line.exercise != one.name);
+        let missing = exercises.iter().filter(is_missing);
+        let missing: Vec<Line> = missing.map(|one| not_run(one, reason)).collect();
         return Ok(lines.into_iter().chain(missing).collect());
     }
     for line in said.lines() {

@@ -3,9 +3,10 @@
 use super::Proof;
 use super::workshop::{Built, Change, Variant, Workshop, WrongAnswer};
 use crate::catalogue::{Chapter, Exercise};
-use crate::judge::{Line, Outcome};
+use crate::judge::{self, Line, Outcome};
 use crate::verdict::{self, State};
 use anyhow::Result;
+use std::time::Duration;
 
 /// At least two wrong answers to each exercise.
 const ENOUGH: usize = 2;
@@ -34,7 +35,8 @@ struct Judged<'a> {
 pub fn judged(workshop: &Workshop, variant: &Variant, built: &Built) -> Result<Vec<Proof>> {
     let chapter = variant.chapter;
     let Some(program) = &built.program else { return Ok(vec![does_not_compile(variant, built)]) };
-    let lines = workshop.judge(program, &chapter.exercises.iter().collect::<Vec<_>>())?;
+    let exercises: Vec<_> = chapter.exercises.iter().collect();
+    let lines = workshop.judge(program, chapter, &exercises)?;
     let verdicts = verdict::of(chapter, |name| built.open.contains(name), &lines);
     let states = verdicts.iter().map(|verdict| verdict.state).collect();
     let judged = Judged { chapter, lines, states };
@@ -122,6 +124,7 @@ impl Judged<'_> {
 
     fn wrong(&self, answer: &WrongAnswer) -> Proof {
         let mut wrong = self.others_that_differ(&answer.exercise);
+        wrong.extend(self.others_that_kept_us_waiting(&answer.exercise));
         let (line, state) = self.of(&answer.exercise);
         let finding = line.finding.as_ref();
         let id = finding.and_then(|finding| finding.diagnosis.as_ref()).map(|it| it.id.as_str());
@@ -139,7 +142,7 @@ impl Judged<'_> {
         let others = self.chapter.exercises.iter().filter(|other| other.name != exercise);
         let differs = |other: &Exercise| {
             let (line, state) = self.of(&other.name);
-            let right = match self.stands_on(&other.name, exercise) {
+            let right = match self.chapter.stands_on(&other.name, exercise) {
                 true => matches!(state, State::Blocked(_)),
                 false => state == State::Passed,
             };
@@ -148,22 +151,25 @@ impl Judged<'_> {
         others.filter_map(differs).collect()
     }
 
+    /// The learner waits for all of them. But there is nothing to wait for in those that are blocked.
+    fn others_that_kept_us_waiting(&self, exercise: &str) -> Option<String> {
+        let blocked =
+            self.lines.iter().filter(|other| self.chapter.stands_on(&other.exercise, exercise));
+        let last = blocked.map(|other| other.seconds).fold(0.0, f64::max);
+        let wait = last - self.of(exercise).0.seconds;
+        let most = judge::REMAINDER + harness::patient(Duration::from_secs(5));
+        (wait > most.as_secs_f64()).then(|| format!("waited {wait:.0} s for blocked ones"))
+    }
+
     /// "3 blocked, the others pass", in as many words as there is something to say.
     fn blocks(&self, exercise: &str) -> String {
         let others = self.chapter.exercises.iter().filter(|other| other.name != exercise);
-        let blocked = others.filter(|other| self.stands_on(&other.name, exercise)).count();
+        let blocked = others.filter(|other| self.chapter.stands_on(&other.name, exercise)).count();
         match (blocked, self.chapter.exercises.len() - 1 - blocked) {
             (blocked, 0) => format!("{blocked} blocked"),
             (0, _) => "the others pass".to_owned(),
             (blocked, passed) => format!("{blocked} blocked, {passed} pass"),
         }
-    }
-
-    /// Directly, or through what it stands on.
-    fn stands_on(&self, exercise: &str, other: &str) -> bool {
-        let found = self.chapter.exercises.iter().find(|one| one.name == exercise);
-        let needs = found.map_or(&[][..], |exercise| exercise.needs.as_slice());
-        needs.iter().any(|need| need == other || self.stands_on(need, other))
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::must;
 use crate::catalogue::{Chapter, Exercise};
-use crate::judge::Line;
+use crate::judge::{self, Line};
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -180,7 +180,12 @@ impl Workshop {
     ///
     /// # Errors
     /// There was no judge to be had.
-    pub fn judge(&self, program: &Path, exercises: &[&Exercise]) -> Result<Vec<Line>> {
+    pub fn judge(
+        &self,
+        program: &Path,
+        chapter: &Chapter,
+        exercises: &[&Exercise],
+    ) -> Result<Vec<Line>> {
         let mut assignment = OsString::from(format!("{}=", crate::checks::PROGRAM));
         assignment.push(program);
         let output = Command::new(self.checkout.join("scripts/as-root"))
@@ -188,7 +193,7 @@ impl Workshop {
             .arg(assignment)
             .arg(std::env::current_exe()?)
             .arg("judge")
-            .args(exercises.iter().map(|exercise| &exercise.name))
+            .args(exercises.iter().map(|exercise| judge::named(chapter, exercise)))
             .current_dir(&self.folder) // which stays to be seen in the sandbox: attacks look there
             .stdin(Stdio::null())
             .stderr(Stdio::inherit())
